@@ -1,0 +1,51 @@
+# Thin names for commands that README.md also spells out. `make demo` and `make test` are the whole set-up.
+
+PYTHON ?= python3.11
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)/src
+CORES ?= 2
+
+.PHONY: demo test test-all lint tables check-tables verify report watch bench clean
+
+$(VENV)/.done: envs/requirements.lock
+	$(or $(shell command -v $(PYTHON)),python3) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r envs/requirements.lock
+	touch $@
+
+demo: $(VENV)/.done  ## Train the demo study from nothing into build/demo/ and compare it with the committed one.
+	rm -rf build/demo
+	python workflow/scripts/verify.py --study results/demo/study.json --config studies/demo.yaml --folder build/demo --cores $(CORES) --summary
+
+verify: $(VENV)/.done  ## Retrain runs of a committed study: make verify STUDY=laptop RUNS="benchmark/seed0 null_arm"
+	python workflow/scripts/verify.py --study results/$(STUDY)/study.json --config studies/$(STUDY).yaml --folder build/verify/$(STUDY) --cores $(CORES) $(RUNS)
+
+test: $(VENV)/.done lint  ## The tests that CI runs.
+	python -m pytest -q -n 2 -m "not slow"
+
+test-all: $(VENV)/.done lint  ## All tests, the slow ones too.
+	python -m pytest -q -n 2
+
+lint: $(VENV)/.done
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint --configfile studies/demo.yaml
+
+tables: $(VENV)/.done  ## Make every finished study's tables, figures and README again, without training.
+	python workflow/scripts/regenerate.py
+
+check-tables: $(VENV)/.done  ## The same, and fail if a committed byte changed.
+	python workflow/scripts/regenerate.py --check
+
+report: $(VENV)/.done  ## Snakemake's HTML report of a study: make report STUDY=demo
+	snakemake --configfile studies/$(or $(STUDY),demo).yaml --report build/$(or $(STUDY),demo)-report.html
+
+watch: $(VENV)/.done  ## A live view of what is training.
+	python workflow/scripts/watch.py --study results/$(or $(STUDY),demo)/study.json
+
+bench: $(VENV)/.done  ## Measure speed, as ratios, and write benchmarks/results/.
+	python benchmarks/bench.py
+
+clean:  ## Remove what is made outside results/.
+	rm -rf build work .snakemake

@@ -1,0 +1,48 @@
+"""Temporal shortcuts, reproduced: from a study to its tables, figures and README.
+
+    snakemake --cores all                                        the published protocol (config.yaml; needs a GPU or days)
+    snakemake --cores 2 --configfile studies/demo.yaml           the demo, in minutes
+    snakemake --cores 2 --configfile studies/demo.yaml NAME      one variant with all its seeds, or a stage:
+                                                                 data, records, tables, figures, readme
+
+One direction: source -> prepare -> segment -> ... -> record -> metrics -> tables, figures -> README.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+os.environ |= {"PYTHONPATH": sys.path[0]}  # of the jobs, so that the package need not be installed
+
+from temporal_shortcuts import complaints, errors
+
+if os.path.exists("config.yaml"):
+    errors.main(lambda: complaints.read("config.yaml"))  # names the line of a slip, which Snakemake does not
+
+
+configfile: "config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/collect.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    """Everything that the study's results folder holds."""
+    default_target: True
+    input:
+        RECORDS,
+        TABLES,
+        FIGURES,
+        README,

@@ -1,0 +1,14 @@
+"""Temporal shortcuts, reproduced. See README.md; without Snakemake, in a notebook: docs/running.md."""
+
+from typing import Any
+
+__all__ = ["load_network", "normalise", "read_config", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """The functions of `temporal_shortcuts.api`, imported when they are asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from temporal_shortcuts import api
+
+    return getattr(api, name)

@@ -1,0 +1,112 @@
+"""The package without Snakemake: train one run in a notebook, and load weights that were kept.
+
+The numbers are those of the workflow: a run that is trained alone ends with the same bytes as one that shares its prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from temporal_shortcuts import numerics
+from temporal_shortcuts.complaints import read
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.schema import SCHEMA
+from temporal_shortcuts.study import Segment, resolve
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from torch import Tensor
+
+    from temporal_shortcuts.resnet import ResNet18
+
+CONFIG = SCHEMA.parents[2] / "config.yaml"
+
+
+def read_config(*overlays: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """config.yaml with overlays, files or mappings, merged key by key as `snakemake --configfile` does."""
+    config = read(CONFIG)
+    for overlay in overlays:
+        config = _merged(config, overlay if isinstance(overlay, Mapping) else read(overlay))
+    return config
+
+
+def train(
+    study: str | Path | Mapping[str, Any], variant: str, seed: int = 0, folder: str | Path = "work"
+) -> pd.DataFrame:
+    """Train one run from epoch 0 and return its record, one row an epoch; a run that was interrupted goes on.
+
+    `study` is a study's file (studies/demo.yaml) or what `read_config` gave. `folder` keeps the prepared data, the states of an
+    interrupted run and the final state, whose path is `record.attrs["state"]`. Raises `UserError` for a study that is not valid,
+    and if torch was imported before with another instruction set than the study's.
+    """
+    config = read_config(study)
+    declared = resolve(config)
+    if variant not in declared.resolved["variants"]:
+        raise UserError(
+            f"the study has no variant {variant!r}: name one of {', '.join(declared.resolved['variants'])}."
+        )
+    trajectory = replace(declared.variant_runs(variant)[0].trajectory, seed=seed)
+    segment = Segment(trajectory, 0, declared.epochs, True, None)
+    numerics.pin(segment.settings["instruction_set"])
+
+    import pandas as pd
+
+    from temporal_shortcuts import images, records, sources
+    from temporal_shortcuts.checkpoints import read_facts
+    from temporal_shortcuts.training import train_segment
+
+    folder = Path(folder)
+    data = folder / "data" / declared.data_folder
+    if not (data / "data.json").is_file():
+        sources.prepare(config["data"], folder / "downloads", data)
+    output = folder / "states" / f"{segment.state}.state"
+    train_segment(segment, images.open_images(data, config["data"]["checksum"]), folder, None, output)
+    rows = pd.DataFrame(read_facts(output)["rows"])
+    record = rows[[*records.COLUMNS, *rows.columns.difference(records.COLUMNS)]]
+    record.attrs |= {"fingerprint": segment.fingerprint_at(segment.stop), "state": str(output)}
+    return record
+
+
+def load_network(path: str | Path) -> ResNet18:
+    """The network of kept weights (`keep_weights: true`, a .safetensors file) or of a state, in evaluation mode.
+
+    Model, width and number of classes follow from the weights. Give it images through `normalise`.
+    """
+    import safetensors.torch
+
+    from temporal_shortcuts.checkpoints import read_state
+    from temporal_shortcuts.resnet import ResNet18
+
+    path = Path(path)
+    if path.suffix == ".state":
+        tensors = read_state(path)[0]
+        weights = {name.removeprefix("network."): tensors[name] for name in tensors if name.startswith("network.")}
+    else:
+        weights = safetensors.torch.load_file(path)
+    width, classes = weights["conv.weight"].shape[0], weights["linear.weight"].shape[0]
+    network = ResNet18(width, classes, published="blocks.7.conv1.weight" not in weights)
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def normalise(images: np.ndarray) -> Tensor:
+    """uint8 images `[N, 3, 32, 32]` -> what a network was trained on: float32, each channel with the protocol's mean and deviation."""
+    import numpy as np
+    import torch
+
+    from temporal_shortcuts.training import DEVIATION, MEAN
+
+    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
+    return (torch.from_numpy(np.array(images)).float() / 255 - mean) / deviation
+
+
+def _merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in overlay.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if both else value
+    return result

@@ -1,0 +1,372 @@
+"""What the runs of a study say: endpoints, paired comparisons, intervals and sample sizes.
+
+The seed is the unit. Variants are compared in pairs of runs with the same seed, and every difference is in percentage
+points of test accuracy. `docs/statistics.md` explains each choice and names its source. Nothing here draws from a
+generator without a fixed seed, so equal runs give equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from math import ceil, log2, nan, sqrt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+from temporal_shortcuts.errors import UserError
+
+Floats = NDArray[np.float64]
+Study = Mapping[str, Any]
+BySeed = dict[str, dict[int, float]]
+
+ENDPOINTS = ("last5", "final", "best")
+PRIMARY = "last5"
+LEVEL = 0.05
+"""Two-sided level of every test; 1 - LEVEL is the confidence of every interval."""
+POWER = 0.80
+RESOLUTION = 0.01
+"""Points, one test image of 10,000: a smaller standard deviation counts as this, so that equal values prove no more."""
+SMALLEST_N = 3
+"""Fewest seeds for a verdict: with two, the standard deviation would rest on a single difference."""
+MOST_N = 10_000
+"""Where the search for a sample size ends: the answer 10,000 means 10,000 or more."""
+EXACT_UP_TO = 20
+"""Pairs up to which every sign pattern is enumerated; beyond it, `SIGN_DRAWS` random ones are drawn."""
+SIGN_DRAWS = 99_999
+SMOOTHING = 5
+"""Epochs in the moving average of `stable_epoch`, and at the end of the curve in `last5`."""
+
+
+# Endpoints ------------------------------------------------------------------------------------------------------------
+
+
+def endpoints(metrics: pd.DataFrame) -> pd.DataFrame:
+    """One row a run, in the order of `metrics`, from its rows `variant, seed, epoch, test_accuracy, train_loss`.
+
+    `last5` is the mean test accuracy of the last five epochs (of all, if there are fewer), `final` the last epoch's,
+    `best` the highest and `best_epoch` the first epoch that reached it; `diverged_epoch` is the first epoch whose
+    training loss is not finite, else missing. Accuracies are fractions, epochs count from 1. A diverged run counts with
+    the accuracy it has. Raises `UserError` where a test accuracy is missing: leaving the run out would flatter.
+    """
+    missing = metrics[metrics["test_accuracy"].isna()]
+    if len(missing):
+        row = missing.iloc[0]
+        raise UserError(
+            f"metrics.csv: test_accuracy of {row['variant']}, seed {row['seed']}, epoch {row['epoch']} is missing; "
+            "delete that run's record and train it again."
+        )
+    runs = [
+        {"variant": variant, "seed": seed, **_endpoints_of(run.sort_values("epoch"))}
+        for (variant, seed), run in metrics.groupby(["variant", "seed"], sort=False)
+    ]
+    columns = ["variant", "seed", *ENDPOINTS, "best_epoch", "diverged_epoch"]
+    return pd.DataFrame(runs, columns=columns).astype({"diverged_epoch": "Int64"})
+
+
+def _endpoints_of(run: pd.DataFrame) -> dict[str, Any]:
+    epoch, accuracy = run["epoch"].to_numpy(), run["test_accuracy"].to_numpy(float)
+    diverged = epoch[~np.isfinite(run["train_loss"].to_numpy(float))]
+    return {
+        "last5": float(accuracy[-SMOOTHING:].mean()),
+        "final": float(accuracy[-1]),
+        "best": float(accuracy.max()),
+        "best_epoch": int(epoch[accuracy.argmax()]),
+        "diverged_epoch": int(diverged[0]) if len(diverged) else pd.NA,
+    }
+
+
+def stable_epoch(test_accuracy: ArrayLike, tolerance: float) -> int:
+    """The first epoch, counted from 1, from which on the smoothed test accuracy stays near its value at the last epoch.
+
+    `test_accuracy` has one fraction an epoch. Smoothing is a centred moving average of five epochs; at both ends it
+    takes the epochs that are there, so the last value is the mean of the last three. Near is within `tolerance`, a
+    fraction too, limits included.
+    """
+    smoothed = pd.Series(np.asarray(test_accuracy, float)).rolling(SMOOTHING, center=True, min_periods=1).mean()
+    far = np.flatnonzero(np.abs(smoothed - smoothed.iloc[-1]) > tolerance + 1e-12)
+    return int(far[-1]) + 2 if len(far) else 1
+
+
+# One paired comparison ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A variant against its reference; every field but `n`, the p-values and the correlation is in points."""
+
+    n: int
+    mean_difference: float
+    sd_difference: float
+    t_low: float
+    t_high: float
+    bca_low: float
+    bca_high: float
+    p_t: float
+    p_sign_flip: float
+    detectable_difference: float
+    pair_correlation: float
+
+
+def compare(variant_values: ArrayLike, reference_values: ArrayLike) -> Comparison:
+    """Compare two variants whose values, in percent, stand in pairs of the same seed: shapes `[n]` and `[n]`.
+
+    What n cannot give is nan: everything at n = 0; all but the mean and the sign-flip p (which is 1) at n = 1; the BCa
+    interval and the correlation at n = 2. `sd_difference` is as measured; the t interval, its p and the detectable
+    difference use at least `RESOLUTION` in its place, so they are defined where all differences are equal.
+    """
+    variant, reference = np.asarray(variant_values, float), np.asarray(reference_values, float)
+    differences = variant - reference
+    n = len(differences)
+    mean = round(float(differences.mean()), 9) if n else nan  # an exact 0 where the differences cancel
+    error = standard_error(differences)
+    t_low, t_high = (float(end) for end in stats.t.interval(1 - LEVEL, n - 1, mean, error)) if n > 1 else (nan, nan)
+    bca_low, bca_high = bca_interval(differences)
+    return Comparison(
+        n=n,
+        mean_difference=mean,
+        sd_difference=round(float(differences.std(ddof=1)), 9) if n > 1 else nan,
+        t_low=t_low,
+        t_high=t_high,
+        bca_low=bca_low,
+        bca_high=bca_high,
+        p_t=float(2 * stats.t.sf(abs(mean) / error, n - 1)) if n > 1 else nan,
+        p_sign_flip=sign_flip_p(differences),
+        detectable_difference=detectable_difference(n, error * sqrt(n)),
+        pair_correlation=_correlation(variant, reference),
+    )
+
+
+def standard_error(values: Floats) -> float:
+    """Of the mean of `values [n]`, in points, from a standard deviation of at least `RESOLUTION`; nan below n = 2."""
+    n = len(values)
+    return max(float(values.std(ddof=1)), RESOLUTION) / sqrt(n) if n > 1 else nan
+
+
+def bca_interval(differences: Floats, resamples: int = 9_999) -> tuple[float, float]:
+    """The bias-corrected and accelerated bootstrap interval (Efron, 1987) of the mean, with a fixed seed.
+
+    It is nan below three differences, where three values or fewer can be drawn, and where all are equal, as every
+    resample is then the sample. Below some ten it covers less than it says: the t interval stands beside it.
+    """
+    if len(differences) < SMALLEST_N or np.ptp(differences) < 1e-9:
+        return nan, nan
+    result = stats.bootstrap(
+        (differences,), np.mean, n_resamples=resamples, confidence_level=1 - LEVEL, method="BCa", rng=_generator()
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def sign_flip_p(differences: Floats) -> float:
+    """Two-sided p of the sign-flip test of the mean: the share of sign patterns with a sum at least as far from 0.
+
+    It assumes only that the differences are symmetric around 0 where there is no effect. Exact up to `EXACT_UP_TO`
+    pairs; beyond, from random patterns of which the observed one is counted as one (Phipson and Smyth, 2010).
+    """
+    n = len(differences)
+    if not n:
+        return nan
+    observed = abs(differences.sum()) - 1e-9 * np.abs(differences).sum()
+    if n > EXACT_UP_TO:
+        signs = _generator().choice(np.array([-1, 1], np.int8), size=(SIGN_DRAWS, n))
+        return float((1 + np.count_nonzero(np.abs(signs @ differences) >= observed)) / (1 + SIGN_DRAWS))
+    sums = differences[:1]  # the first sign stays: a pattern and its mirror image are equally far from 0
+    for difference in differences[1:]:
+        sums = np.concatenate([sums + difference, sums - difference])
+    return float(np.mean(np.abs(sums) >= observed))
+
+
+def _correlation(variant: Floats, reference: Floats) -> float:
+    if len(variant) < 3 or min(np.ptp(variant), np.ptp(reference)) < 1e-9:
+        return nan
+    return float(np.corrcoef(variant, reference)[0, 1])
+
+
+def _generator() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+# Sample sizes ---------------------------------------------------------------------------------------------------------
+
+
+def detectable_difference(n: int, sd: float, level: float = LEVEL) -> float:
+    """The true mean difference that `n` pairs find with probability `POWER`: points, as `sd`; nan below n = 2."""
+    return nan if n < 2 else _detectable_effect(n, level) * sd
+
+
+@cache
+def _detectable_effect(n: int, level: float) -> float:
+    return float(TTestPower().solve_power(effect_size=None, nobs=n, alpha=level / 2, power=POWER, alternative="larger"))
+
+
+def pairs_needed(mean_difference: float, sd: float, level: float = LEVEL) -> int:
+    """Pairs with which a paired t-test at the two-sided `level` finds this true difference with probability `POWER`.
+
+    At least `SMALLEST_N`; at most `MOST_N`, which then means: this many or more. `mean_difference` and `sd` (of the
+    differences, raised to `RESOLUTION` if smaller) are in points.
+    """
+    effect = abs(mean_difference) / max(sd, RESOLUTION)
+    with_known_sd = float(special.ndtri(POWER) - special.ndtri(level / 2))  # a t-test needs at least as many
+    if effect * sqrt(MOST_N) <= with_known_sd:
+        return MOST_N
+    first = max(SMALLEST_N, int((with_known_sd / effect) ** 2))
+    for start in range(first, MOST_N, 16):
+        power = TTestPower().power(effect, start + np.arange(16), level / 2, alternative="larger")
+        enough = np.flatnonzero(~(power < POWER))  # nan stands for a power beyond all doubt
+        if len(enough):
+            return min(start + int(enough[0]), MOST_N)
+    return MOST_N
+
+
+def smallest_n_sign_flip(level: float) -> int:
+    """Pairs from which the exact sign-flip test can come to p <= `level`: its smallest p is 2 / 2**n."""
+    return ceil(log2(2 / level))
+
+
+# The study's tables ---------------------------------------------------------------------------------------------------
+
+
+def by_seed(runs: pd.DataFrame, endpoint: str) -> BySeed:
+    """The endpoint in percent, by variant and seed. Raises `UserError` where a run stands twice."""
+    values: BySeed = {}
+    for variant, seed, value in zip(runs["variant"], runs["seed"], runs[endpoint], strict=True):
+        if seed in values.setdefault(variant, {}):
+            raise UserError(f"runs.csv: {variant}, seed {seed} stands twice; keep one row a run.")
+        values[variant][seed] = 100 * value
+    return values
+
+
+def paired(values: BySeed, variant: str, against: str) -> tuple[Floats, Floats]:
+    """The values of two variants at the seeds that both have, ascending; empty where a variant has no run."""
+    ours, theirs = values.get(variant, {}), values.get(against, {})
+    seeds = sorted(ours.keys() & theirs.keys())
+    return np.array([ours[seed] for seed in seeds]), np.array([theirs[seed] for seed in seeds])
+
+
+def holm(p: ArrayLike) -> Floats:
+    """Holm's adjusted p-values (1979); a test that could not be done (nan) counts in the family and stays nan."""
+    p = np.asarray(p, float)
+    if not len(p):
+        return p
+    return np.where(np.isnan(p), nan, multipletests(np.where(np.isnan(p), 1.0, p), method="holm")[1])
+
+
+def rounded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Floats to six significant digits: more than they are worth, and the same on every processor's arithmetic."""
+    floats = frame.select_dtypes("float").columns
+    return frame.assign(**{name: frame[name].map(lambda value: float(f"{value:.6g}") + 0.0) for name in floats})
+
+
+COMPARISONS = [
+    *("endpoint", "variant", "against", "null_arm", "n", "mean_difference", "sd_difference", "t_low", "t_high"),
+    *("bca_low", "bca_high", "p_t", "p_sign_flip", "p_holm", "detectable_difference", "pair_correlation"),
+    "published_difference",
+]
+
+
+def comparisons(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+    """`comparisons.csv`: each variant that has `against`, at each endpoint, in the study's order.
+
+    `runs` has the columns of `endpoints`. `p_holm` is Holm's over the t-test's p within an endpoint; the family is
+    every comparison that the study declares, whether its runs are there or not, without the null arms.
+    """
+    rows = [row for endpoint in ENDPOINTS for row in _compared(study, by_seed(runs, endpoint), endpoint)]
+    frame = pd.DataFrame(rows, columns=COMPARISONS).astype(dict.fromkeys(COMPARISONS[5:], float))
+    for _, family in frame[~frame["null_arm"].astype(bool)].groupby("endpoint"):
+        frame.loc[family.index, "p_holm"] = holm(family["p_t"])
+    return rounded(frame)
+
+
+def _compared(study: Study, values: BySeed, endpoint: str) -> list[dict[str, Any]]:
+    variants = study["variants"]
+    return [
+        {
+            "endpoint": endpoint,
+            "variant": name,
+            "against": against,
+            "null_arm": bool(variants[name].get("null_arm", False)),
+            **asdict(compare(*paired(values, name, against))),
+            "published_difference": _published_difference(variants[name], variants[against]),
+        }
+        for name, against in _pairs(study)
+    ]
+
+
+def _pairs(study: Study) -> list[tuple[str, str]]:
+    return [(name, variant["against"]) for name, variant in study["variants"].items() if variant["against"] is not None]
+
+
+def _published_difference(variant: Mapping[str, Any], against: Mapping[str, Any]) -> float:
+    ours, theirs = variant.get("published"), against.get("published")
+    return nan if ours is None or theirs is None else 100 * (ours - theirs)
+
+
+# Seeds and test images ------------------------------------------------------------------------------------------------
+
+BOOTSTRAP = ["variant", "against", "n_seeds", "n_images", "mean_difference", "low", "high"]
+
+
+def image_bootstrap(
+    study: Study, correct: Mapping[tuple[str, int], NDArray[np.bool_]], resamples: int = 2_000
+) -> pd.DataFrame:
+    """`image_bootstrap.csv`: 95 % percentile intervals of the difference from resampled seeds and test images (points).
+
+    `correct[variant, seed]` is a boolean array `[n_images]`: which test images the run's final model gets right, in one
+    order for all runs. Seeds and images are drawn with replacement, independently, and each pair counts by the product
+    of its two counts: the crossed ("pigeonhole") bootstrap of Owen (2007). One draw of images serves every row, and a
+    row depends on no other variant. Below three seeds there is no interval (nan). Raises `UserError` on unequal
+    lengths.
+    """
+    images = {len(bits) for bits in correct.values()}
+    if len(images) > 1:
+        raise UserError(
+            f"records: the files of right answers cover {min(images)} and {max(images)} test images; "
+            "all runs of a study must be tested on the same images."
+        )
+    n_images, column = (images or {0}).pop(), {run: i for i, run in enumerate(correct)}
+    sums = _resampled_sums(correct, n_images, resamples)
+    rows = []
+    for variant, against in _pairs(study):
+        seeds = sorted(seed for name, seed in correct if name == variant and (against, seed) in correct)
+        runs, references = [column[variant, s] for s in seeds], [column[against, s] for s in seeds]
+        mean, low, high = _crossed(sums[:, runs] - sums[:, references], n_images)
+        rows.append((variant, against, len(seeds), n_images, mean, low, high))
+    return rounded(pd.DataFrame(rows, columns=BOOTSTRAP).astype(dict.fromkeys(BOOTSTRAP[4:], float)))
+
+
+def _resampled_sums(
+    correct: Mapping[tuple[str, int], NDArray[np.bool_]], n_images: int, resamples: int, batch: int = 200
+) -> Floats:
+    """Right answers of each run: in its row 0 over all images as they are, then over each resample of the images.
+
+    Shape `[1 + resamples, n_runs]`. Whole numbers below 2**24, so single precision is exact in any order of adding.
+    """
+    if not n_images:
+        return np.zeros((1 + resamples, len(correct)))
+    bits = np.stack(list(correct.values()), axis=1).astype(np.float32)
+    generator, sums = _generator(), [bits.sum(axis=0, keepdims=True)]
+    for start in range(0, resamples, batch):
+        rows = min(batch, resamples - start)
+        drawn = generator.integers(n_images, size=(rows, n_images)) + n_images * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * n_images).reshape(rows, n_images)
+        sums.append(counts.astype(np.float32) @ bits)
+    return np.concatenate(sums).astype(float)
+
+
+def _crossed(differences: Floats, n_images: int) -> tuple[float, float, float]:
+    """Mean and interval in points, from sums of differences `[1 + resamples, n_seeds]` over images (row 0: as is)."""
+    resamples, n_seeds = len(differences) - 1, differences.shape[1]
+    if not n_seeds:
+        return nan, nan, nan
+    points = 100 * differences / (n_seeds * n_images)
+    if n_seeds < SMALLEST_N:
+        return float(points[0].sum()), nan, nan
+    counts = _generator().multinomial(n_seeds, [1 / n_seeds] * n_seeds, size=resamples)
+    low, high = np.quantile((counts * points[1:]).sum(axis=1), [LEVEL / 2, 1 - LEVEL / 2])
+    return float(points[0].sum()), float(low), float(high)

@@ -1,0 +1,42 @@
+"""For all tests: the instruction set is pinned before anything imports torch, and so for the programs that tests start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from temporal_shortcuts import numerics
+
+numerics.pin("avx2")
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
+settings.register_profile("same", deadline=None, derandomize=True)  # what fails, fails again
+settings.load_profile("same")
+
+if TYPE_CHECKING:
+    from forks import Forks
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Real processes at little cost, see tests/forks.py."""
+    from forks import Forks
+
+    with Forks() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared form of the tiny images, as the programs want it."""
+    from tiny import IMAGES
+
+    from temporal_shortcuts import images
+
+    folder = tmp_path_factory.mktemp("data")
+    images.write(IMAGES, folder)
+    return folder

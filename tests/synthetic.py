@@ -1,0 +1,181 @@
+"""Results folders with invented records, for the tests of what comes after training."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import runpy
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from temporal_shortcuts import records, tables
+from temporal_shortcuts.study import Run, Study, resolve
+from temporal_shortcuts.tables import Tables
+
+ROOT = Path(__file__).parents[1]
+
+
+def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Two configurations merged as Snakemake merges them: mappings key by key, anything else replaced."""
+    result = dict(base)
+    for key, value in overlay.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def study_of(*overlays: str | Mapping[str, Any]) -> Study:
+    """config.yaml with overlays: names of files in studies/, or mappings."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for overlay in overlays:
+        given = yaml.safe_load((ROOT / "studies" / overlay).read_text()) if isinstance(overlay, str) else overlay
+        config = merged(config, given)
+    if len(config["data"]["checksum"]) < 64:
+        config["data"]["checksum"] = "sha256:" + "0" * 64
+    return resolve(config)
+
+
+EFFECTS = {"batch_res_late": 0.004, "batch_res_start": -0.05, "epoch_res_start": -0.3, "epoch_res-0.2-0": -0.3}
+"""Fractions, added to the invented accuracies of a variant while its shortcut acts."""
+
+
+def write_results(study: Study, folder: Path, test_images: int = 400) -> Path:
+    """study.json, which is returned, and records as training would leave them."""
+    study.write(folder / "study.json")
+    for run in study.runs:
+        _write_record(run, study, folder, test_images)
+    return folder / "study.json"
+
+
+def _write_record(run: Run, study: Study, folder: Path, test_images: int) -> None:
+    shared = np.random.default_rng(run.seed)
+    own = np.random.default_rng(int(run.fingerprint, 16))
+    settings, shortcut = run.trajectory.settings, run.trajectory.shortcut
+    stuck = shortcut is not None and shortcut.get("accounting") == "published"
+    epochs = np.arange(1, study.epochs + 1)
+    top = 0.72 - 0.06 * abs(np.log10(settings["learning_rate"] / 0.01)) + shared.normal(0, 0.005)
+    top = top + EFFECTS.get(run.variant, 0.0) * np.array(
+        [run.trajectory.shortcut_at(epoch - 1) is not None for epoch in epochs]
+    )
+    curve = 0.1 + (top - 0.1) * (1 - np.exp(-epochs / (0.12 * study.epochs)))
+    noise = [
+        np.random.default_rng(int(run.trajectory.fingerprint_at(epoch), 16)).normal(0, 0.008)
+        for epoch in epochs.tolist()
+    ]
+    test = np.clip(curve + noise, 0.05, 1)
+    train = np.clip(curve + 0.05, 0.05, 1)
+    test_with = test
+    if stuck:
+        test, test_with = np.full(study.epochs, 0.1), np.clip(0.8 * curve, 0.1, 1)
+    loss = np.exp(-3 * train)
+    if run.variant.endswith("diverged"):
+        loss, test = np.where(epochs > 2, np.nan, loss), np.where(epochs > 2, 0.1, test)
+    columns = {"epoch": epochs, "learning_rate": np.full(study.epochs, settings["learning_rate"]), "train_loss": loss}
+    columns |= {"train_accuracy": train, "test_loss": np.exp(-2 * test), "test_accuracy": np.round(test, 4)}
+    if settings["evaluate_with_carry"]:
+        columns["test_accuracy_with_carry"] = np.round(test_with, 4)
+    path = folder / run.record
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    path.write_text("\n".join([",".join(columns), *(",".join(map(repr, row)) for row in rows)]) + "\n")
+    correct = shared.random(test_images) < np.linspace(0, 2, test_images) * test[-1]
+    np.save(str(path).removesuffix(".csv") + ".correct.npy", np.packbits(correct ^ (own.random(test_images) < 0.05)))
+    environment = {
+        "device": "cpu",
+        "instruction_set": "avx2",
+        "processor": "a processor",
+        "python": "3.11.2",
+        "torch": "2.14.1",
+    }
+    sidecar = {
+        "fingerprint": run.fingerprint,
+        "seed": run.seed,
+        "environments": [environment],
+        "weights": {"initial": "0" * 64, "final": run.fingerprint * 4},
+        "forced": False,
+        "test_images": test_images,
+    }
+    path.with_suffix(".json").write_text(json.dumps(sidecar))
+    assert records.is_there(run, folder)
+
+
+SMALL: dict[str, Any] = {
+    "study": "small",
+    "title": "A small invented study",
+    "scale": "an invented scale that the tests look for",
+    "data": {"name": "digits", "source": "digits", "checksum": "sha256:" + "0" * 64},
+    "protocol": {"epochs": 8, "width": 8},
+    "seeds": [0, 1, 2],
+    "variants": {
+        "batch_res_late": {"label": "batch_res after 6 epochs", "shortcut": {"onset": 6}},
+        "epoch_res_late": {"label": "epoch_res after 6 epochs", "shortcut": {"onset": 6}},
+        "null_arm": {"label": "null arm", "shortcut": {"kind": "one_bit", "onset": 6}},
+    },
+}
+"""An overlay for `study_of`: all seven published variants and a null arm, in eight epochs."""
+
+CARRY: dict[str, Any] = {
+    "study": "carry",
+    "protocol": {"epochs": 8, "width": 8, "evaluate_with_carry": True},
+    "seeds": [0, 1],
+    "variants": dict.fromkeys(["lr_0.001", "lr_0.1", "batch_res_start", "batch_res_late", "epoch_res_late"])
+    | {
+        "epoch_res_published": {
+            "shortcut": {"kind": "epoch_res", "strength": 0.05, "onset": 0, "accounting": "published"}
+        }
+    },
+    "claims": [],
+}
+"""An overlay like studies/slips.yaml: both accountings of epoch_res, evaluated with their carry too."""
+
+SWEEP: dict[str, Any] = {
+    "study": "sweep",
+    "protocol": {"epochs": 6, "width": 8},
+    "seeds": [0, 1, 2],
+    "variants": dict.fromkeys(("lr_0.001", "lr_0.1"))
+    | {f"{kind}_res_{when}": None for kind in ("batch", "epoch") for when in ("start", "late")},
+    "grid": {"kinds": ["batch_res", "epoch_res"], "strengths": [0.05, 0.2], "onsets": [0, 4]},
+    "claims": [],
+}
+
+
+def tabulated(folder: Path, *overlays: str | Mapping[str, Any]) -> tuple[Study, Tables]:
+    """A study with invented records and its tables, all written into `folder`; made once in a session and copied then."""
+    study = study_of(*overlays)
+    shutil.copytree(_made(study.text()), folder, dirs_exist_ok=True)
+    return study, Tables.read(folder)
+
+
+@cache
+def _made(text: str) -> Path:
+    study = Study(json.loads(text))
+    folder = Path(tempfile.mkdtemp(prefix="synthetic-"))
+    atexit.register(shutil.rmtree, folder)
+    write_results(study, folder)
+    metrics, runs = tables.collect(study, folder)
+    tables.write_table(metrics, folder / "metrics.csv")
+    tables.write_table(runs, folder / "runs.csv")
+    for name, table in tables.tabulate(study, folder, tables.read_table(folder / "runs.csv")).items():
+        tables.write_table(table, folder / name)
+    return folder
+
+
+def run_program(name: str, *arguments: str | Path) -> int:
+    """Run a program of workflow/scripts as from the command line, in this process; its exit status."""
+    before = sys.argv
+    sys.argv = [name, *map(str, arguments)]
+    try:
+        runpy.run_path(str(ROOT / "workflow" / "scripts" / f"{name}.py"), run_name="__main__")
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        sys.argv = before
+    return 0

@@ -1,0 +1,109 @@
+"""The package in a notebook: the same numbers as the workflow's, and a network that can be used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+import yaml
+from tiny_study import ROOT, tiny_study
+
+import temporal_shortcuts
+from temporal_shortcuts import images, records
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.study import resolve
+
+VARIANT, SEED = "epoch_res_late", 3
+
+
+def overlay() -> dict[str, Any]:
+    """A study of seconds, whose late variant shares its first two epochs with the benchmark in the workflow."""
+    return tiny_study() | {"seeds": [SEED]}
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    folder = tmp_path_factory.mktemp("notebook")
+    return temporal_shortcuts.train(temporal_shortcuts.read_config(overlay()), VARIANT, SEED, folder)
+
+
+@pytest.fixture(scope="module")
+def workflow(record: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record that the workflow's segments give, with kept weights."""
+    folder = tmp_path_factory.mktemp("workflow")
+    study = resolve(temporal_shortcuts.read_config(overlay()))
+    run = tiny.run_of(study, VARIANT, SEED)
+    data = images.open_images(_work(record) / "data" / study.data_folder, study.data)
+    assert len(study.chain(run)) > 1, "the run must share its prefix"
+    states = [tiny.train(segment, folder, data) for segment in study.chain(run)]
+    records.write(run, states[-1], folder, keep_weights=True)
+    return folder / run.record
+
+
+def _work(record: pd.DataFrame) -> Path:
+    return Path(record.attrs["state"]).parents[1]
+
+
+def test_a_run_in_a_notebook_has_the_bytes_of_the_workflow(record: pd.DataFrame, workflow: Path) -> None:
+    pd.testing.assert_frame_equal(record, pd.read_csv(workflow, float_precision="round_trip"), check_exact=True)
+    assert record.attrs["fingerprint"] in workflow.name
+    assert record.to_csv(index=False) == workflow.read_text()
+
+
+def test_training_again_trains_nothing(record: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    again = temporal_shortcuts.train(temporal_shortcuts.read_config(overlay()), VARIANT, SEED, _work(record))
+    pd.testing.assert_frame_equal(again, record, check_exact=True)
+    assert "already there" in capsys.readouterr().out
+
+
+def test_kept_weights_and_a_state_give_the_network_that_was_recorded(record: pd.DataFrame, workflow: Path) -> None:
+    (weights,) = workflow.parent.glob("*.safetensors")
+    kept, state = (temporal_shortcuts.load_network(path) for path in (weights, record.attrs["state"]))
+    assert all(torch.equal(kept.state_dict()[name], tensor) for name, tensor in state.state_dict().items())
+    study = resolve(temporal_shortcuts.read_config(overlay()))
+    data = images.open_images(_work(record) / "data" / study.data_folder, study.data)
+    with torch.no_grad():
+        said = kept(temporal_shortcuts.normalise(data.test_images)).argmax(1).numpy()
+    right = said == data.test_labels
+    # a different order of summation may turn an image on the border, not more
+    assert np.sum(right != records.correct_images(workflow)) <= 1
+    assert right.mean() > 0.12, "the network must have learned something for this to mean anything"
+
+
+@pytest.mark.parametrize("model", ["resnet18", "resnet18_published"])
+def test_both_networks_are_told_apart_by_their_weights(tmp_path: Path, model: str) -> None:
+    state = tiny.train_alone(tmp_path, model=model, epochs=1)
+    network = temporal_shortcuts.load_network(state)
+    assert ("blocks.7.conv1.weight" in network.state_dict()) == (model == "resnet18")
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_configurations_are_merged_as_snakemake_merges_them() -> None:
+    from snakemake.utils import update_config
+
+    for path in sorted((ROOT / "studies").glob("*.yaml")):
+        theirs = yaml.safe_load((ROOT / "config.yaml").read_text())
+        update_config(theirs, yaml.safe_load(path.read_text()))
+        assert temporal_shortcuts.read_config(path) == theirs, path
+
+
+def test_what_is_not_there_is_said_in_a_sentence() -> None:
+    with pytest.raises(UserError, match="no variant 'batch_res': name one of benchmark,"):
+        temporal_shortcuts.train(temporal_shortcuts.read_config(overlay()), "batch_res")
+    with pytest.raises(UserError, match=r"studies/none.yaml cannot be read"):
+        temporal_shortcuts.train("studies/none.yaml", "benchmark")
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        temporal_shortcuts.trian  # noqa: B018
+
+
+def test_importing_the_package_imports_no_torch() -> None:
+    """The Snakefile imports it whenever it is read."""
+    code = "import sys, temporal_shortcuts.api; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

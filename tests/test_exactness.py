@@ -1,0 +1,348 @@
+"""A record is a pure function of its study: whatever happens around the computation, the bytes are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import golden
+import numpy as np
+import pytest
+import tiny
+import torch
+from forks import TRAIN, Forks
+
+from temporal_shortcuts import records
+from temporal_shortcuts import study as studies
+from temporal_shortcuts.checkpoints import read_facts, read_state
+from temporal_shortcuts.study import Segment, Study
+
+EVERY_STEP, NEVER = 1e-9, 1e6
+"""Minutes between saved states within an epoch."""
+
+KINDS_AND_ONSETS = [(kind, onset) for kind in tiny.KINDS for onset in tiny.ONSETS]
+
+
+class Job:
+    """A segment's command line, run in processes that die."""
+
+    def __init__(self, forks: Forks, study: Study, segment: Segment, data: Path, work: Path):
+        self.forks, self.segment, self.work = forks, segment, work
+        self.log = work / f"{segment.state}.log"
+        study.write(work / "study.json")
+        self.arguments = [
+            TRAIN,
+            "--study",
+            work / "study.json",
+            "--state",
+            segment.state,
+            "--data",
+            data,
+            "--work",
+            work,
+        ]
+        self.kills = 0
+
+    def die(self, moment: str, minutes: float) -> None:
+        moment = moment.replace("OUTPUT", f"{self.segment.state}.state")
+        status = self.forks.run(*self.arguments, "--checkpoint-minutes", minutes, log=self.log, at=moment)
+        assert status == -signal.SIGKILL, f"not killed at {moment!r}:\n{self.log.read_text()}"
+        self.kills += 1
+
+    def finish(self, minutes: float) -> Path:
+        status = self.forks.run(*self.arguments, "--checkpoint-minutes", minutes, log=self.log)
+        assert status == 0, self.log.read_text()
+        return self.work / "states" / f"{self.segment.state}.state"
+
+
+def chain_of_jobs(forks: Forks, kind: str, onset: int, data: Path, work: Path) -> list[Job]:
+    """The segments of a variant that shares its prefix with a benchmark."""
+    study = tiny.tiny_study(variants={"benchmark": {}, "it": tiny.variant(kind, onset)})
+    return [Job(forks, study, segment, data, work) for segment in study.chain(tiny.run_of(study, "it"))]
+
+
+def saved(epoch: int, step: int) -> str:
+    return f"epoch{epoch:06d}-step{step:08d}.state"
+
+
+def deaths(kind: str, onset: int, segment: Segment) -> Iterator[str]:
+    """Moments before, in and after the onset epoch and of the output, in the order in which a run comes by them."""
+    stages = ("half", "written", "replaced")
+    for epoch in range(max(segment.start, onset - 1), min(segment.stop, onset + 2)):
+        yield f"step {epoch} {1 + (epoch + onset // 2) % 2}"
+        if epoch == onset - 1 or epoch == 0:
+            yield f"{stages[(epoch + len(kind)) % 3]} {saved(epoch + 1, 0)}"
+    yield f"{stages[(onset + len(kind)) % 3]} OUTPUT"
+
+
+@pytest.mark.parametrize(("kind", "onset"), KINDS_AND_ONSETS)
+def test_killed_before_in_and_after_the_onset(forks: Forks, data: Path, tmp_path: Path, kind: str, onset: int) -> None:
+    """Shares its prefix, saves at every step, is killed with SIGKILL: ends as the run that is trained alone in one go."""
+    for job in chain_of_jobs(forks, kind, onset, data, tmp_path / "killed"):
+        for moment in deaths(kind, onset, job.segment):
+            job.die(moment, EVERY_STEP)
+        final = job.finish(EVERY_STEP)
+        assert [path.name for path in (tmp_path / "killed" / "segments" / job.segment.state).iterdir()] == ["lock"]
+    alone = tiny.train_alone(tmp_path / "alone", tiny.KINDS[kind] | {"onset": onset})
+    assert final.read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_killed_without_states_within_epochs(forks: Forks, data: Path, tmp_path: Path, kind: str) -> None:
+    """An epoch that is killed is trained again from its beginning."""
+    study = tiny.tiny_study(variants={"it": tiny.variant(kind, 2)})
+    job = Job(forks, study, tiny.scratch(study, "it"), data, tmp_path / "killed")
+    for moment in ("step 1 2", "evaluated 2"):
+        job.die(moment, NEVER)
+    final = job.finish(NEVER)
+    assert final.read_bytes() == tiny.train_alone(tmp_path / "alone", tiny.KINDS[kind] | {"onset": 2}).read_bytes()
+
+
+def test_killed_at_random_instants(forks: Forks, data: Path, tmp_path: Path) -> None:
+    study = tiny.tiny_study(variants={"it": tiny.variant("shuffled", 1)}, epochs=8)
+    job = Job(forks, study, tiny.scratch(study, "it"), data, tmp_path / "killed")
+    alone = Job(forks, study, tiny.scratch(study, "it"), data, tmp_path / "alone")
+    started = time.monotonic()
+    expected = alone.finish(EVERY_STEP)
+    lasts = time.monotonic() - started
+    for _ in range(8):
+        child = forks.start(*job.arguments, "--checkpoint-minutes", EVERY_STEP, log=job.log)
+        time.sleep(random.random() * lasts)
+        os.kill(child, signal.SIGKILL)  # a zombie at worst: the server has not waited for it yet
+        forks.wait(child)
+    assert job.finish(EVERY_STEP).read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "onset"), KINDS_AND_ONSETS)
+def test_killed_at_every_moment(forks: Forks, data: Path, tmp_path: Path, kind: str, onset: int) -> None:
+    """One after the other, at each step and each stage of each writing that an unkilled job comes by."""
+    study = tiny.tiny_study(variants={"it": tiny.variant(kind, onset)})
+    alone = Job(forks, study, tiny.scratch(study, "it"), data, tmp_path / "alone")
+    expected = alone.finish(EVERY_STEP).read_bytes()
+    moments = alone.log.with_suffix(".moments").read_text().splitlines()
+    assert len(moments) > 50
+    job = Job(forks, study, tiny.scratch(study, "it"), data, tmp_path / "killed")
+    for moment in moments:
+        job.die(moment, EVERY_STEP)
+    assert job.finish(EVERY_STEP).read_bytes() == expected
+
+
+# -- fresh processes ---------------------------------------------------------------------------------------------------
+
+
+def fresh_training(study: Study, segment: Segment, data: Path, work: Path, **environ: str) -> subprocess.Popen[bytes]:
+    """A new interpreter that trains a segment."""
+    study.write(work / "study.json")
+    command = [sys.executable, TRAIN, "--study", work / "study.json", "--state", segment.state]
+    command += ["--data", data, "--work", work, "--checkpoint-minutes", str(EVERY_STEP)]
+    with (work / "log").open("a") as log:
+        return subprocess.Popen(command, cwd=work, env=os.environ | environ, stdout=log, stderr=log)
+
+
+def test_fresh_processes_give_equal_bytes(data: Path, tmp_path: Path) -> None:
+    """Weights, buffers, momentum, shortcut state and record; and another seed gives others."""
+    study = tiny.tiny_study(seeds=(0, 1), variants={"it": tiny.variant("epoch_res", 1)})
+    circumstances = {
+        "a": {"PYTHONHASHSEED": "1"},
+        "b": {"PYTHONHASHSEED": "2", "OMP_NUM_THREADS": "2", "TZ": "Asia/Tokyo"},
+    }
+    processes = [
+        fresh_training(study, tiny.scratch(study, "it"), data, tmp_path / name, **environ)
+        for name, environ in circumstances.items()
+    ]
+    other = tiny.train(tiny.scratch(study, "it", 1), tmp_path / "other")
+    assert [process.wait() for process in processes] == [0, 0], (tmp_path / "a" / "log").read_text()
+    run = tiny.run_of(study, "it")
+    first, second = (tmp_path / name / "states" / f"{run.fingerprint}-final.state" for name in circumstances)
+    for group in ("network", "momentum", "shortcut"):
+        assert hash_of(first, group) == hash_of(second, group) != hash_of(other, group)
+    assert first.read_bytes() == second.read_bytes()
+    for name, state in (("a", first), ("b", second)):
+        records.write(run, state, tmp_path / name)
+    for name in run.record_files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert read_facts(first)["rows"] != read_facts(other)["rows"]
+
+
+def hash_of(state: Path, group: str) -> str:
+    digest = hashlib.sha256()
+    chosen = {name: tensor for name, tensor in sorted(read_state(state)[0].items()) if name.startswith(f"{group}.")}
+    assert chosen
+    for name, tensor in chosen.items():
+        digest.update(f"{name} {tensor.shape} {tensor.dtype}".encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+@pytest.mark.slow
+def test_fresh_processes_killed_at_random_instants(data: Path, tmp_path: Path) -> None:
+    """As after a power cut: nothing is left of a process but its files."""
+    study = tiny.tiny_study(variants={"it": tiny.variant("epoch_res", 1)}, epochs=20)
+    segment, log = tiny.scratch(study, "it"), tmp_path / "log"
+    for kill in range(6):
+        process = fresh_training(study, segment, data, tmp_path)
+        while log.read_text().count("epochs 1 to 20") <= kill:
+            time.sleep(0.02)
+        time.sleep(random.random())
+        process.kill()
+        process.wait()
+    assert fresh_training(study, segment, data, tmp_path).wait() == 0, log.read_text()
+    killed = tmp_path / "states" / f"{segment.state}.state"
+    assert killed.read_bytes() == tiny.train(segment, tmp_path / "alone").read_bytes()
+
+
+# -- one forest, in this process -----------------------------------------------------------------------------------------
+
+SHARING = {
+    "benchmark": {},
+    **{kind: tiny.variant(kind, 2) for kind in tiny.KINDS},
+    "early": tiny.variant("batch_res", 1),
+    "last": tiny.variant("epoch_res", tiny.EPOCHS - 1),
+}
+
+
+@pytest.fixture(scope="module")
+def finals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Final states of a study whose runs share all that they can share."""
+    study = tiny.tiny_study(variants=SHARING)
+    assert study.epochs_trained == 4 + 6 * 2 + 3 + 1
+    return tiny.train_study(study, tmp_path_factory.mktemp("forest"))
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_a_branch_equals_the_run_from_scratch(finals: dict[str, Path], tmp_path: Path, name: str) -> None:
+    alone = tiny.train_alone(tmp_path, SHARING[name].get("shortcut"))
+    assert finals[name].read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.parametrize("name", list(SHARING)[1:])
+def test_until_its_onset_a_run_is_the_benchmark(finals: dict[str, Path], name: str) -> None:
+    """Not by sharing only: a run alone, which records for its onset, has the benchmark's weights and momentum there too."""
+    study = tiny.tiny_study(variants={"benchmark": {}, name: SHARING[name]})
+    onset = SHARING[name]["shortcut"]["onset"]
+    states = []
+    for trainer in (tiny.trainer_of(study), tiny.trainer_of(study, name)):
+        for _ in range(onset):
+            trainer.train_epoch()
+        states.append(trainer)
+    benchmark, it = states
+    assert it.rows == benchmark.rows == read_facts(finals["benchmark"])["rows"][:onset]
+    assert it.recorded
+    assert not benchmark.recorded
+    tensors = [{k: v for k, v in one.state()[0].items() if not k.startswith("recorded.")} for one in states]
+    assert same(*tensors)
+    it.train_epoch()
+    benchmark.train_epoch()
+    assert it.rows[-1] != benchmark.rows[-1]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in tiny.KINDS if kind != "one_bit"])
+def test_strength_0_is_the_benchmark(tmp_path: Path, kind: str) -> None:
+    zero = tiny.train_alone(tmp_path, tiny.KINDS[kind] | {"onset": 1, "strength": 0.0}, evaluate_with_carry=False)
+    plain = tiny.train_alone(tmp_path, evaluate_with_carry=False)
+    assert tiny.numbers(zero) == tiny.numbers(plain)
+    assert any(name.startswith("shortcut.") for name in read_state(zero)[0])
+
+
+def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_order_of_jobs_does_not_matter(finals: dict[str, Path], tmp_path: Path) -> None:
+    study = tiny.tiny_study(variants=SHARING)
+    waiting, done = list(study.segments.values()), set()
+    order = random.Random(0)
+    while waiting:
+        segment = order.choice([one for one in waiting if one.parent is None or one.parent in done])
+        tiny.train(segment, tmp_path)
+        done.add(segment.state)
+        waiting.remove(segment)
+    for name, state in finals.items():
+        assert (tmp_path / "states" / state.name).read_bytes() == state.read_bytes(), name
+
+
+# -- evaluation and global generators ------------------------------------------------------------------------------------
+
+
+def generators() -> tuple[Any, ...]:
+    """The states of the global generators."""
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), kind, keys.tobytes(), rest, torch.get_rng_state().numpy().tobytes()
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_evaluation_changes_no_state(kind: str) -> None:
+    study = tiny.tiny_study(variants={"it": tiny.variant(kind, 1)})
+    once, often = tiny.trainer_of(study, "it"), tiny.trainer_of(study, "it")
+
+    def evaluate() -> None:
+        before, tensors = generators(), {name: tensor.clone() for name, tensor in often.state()[0].items()}
+        results = [often.evaluate() for _ in range(2)]
+        assert results[0][0] == results[1][0]
+        assert torch.equal(results[0][1], results[1][1])
+        assert same(tensors, often.state()[0])
+        assert generators() == before
+
+    for _ in range(3):
+        once.train_epoch()
+        evaluate()
+        often.train_epoch(between=lambda: (evaluate(), often.network.train()))
+    assert once.rows == often.rows
+    assert same(once.state()[0], often.state()[0])
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_evaluating_with_the_carry_changes_no_state(tmp_path: Path, kind: str) -> None:
+    with_, without = (
+        tiny.train_alone(tmp_path, tiny.KINDS[kind] | {"onset": 1}, evaluate_with_carry=carry, epochs=3)
+        for carry in (True, False)
+    )
+    assert same(read_state(with_)[0], read_state(without)[0])
+    rows = read_facts(with_)["rows"]
+    assert all(0 <= row.pop("test_accuracy_with_carry") <= 1 for row in rows)
+    assert rows == read_facts(without)["rows"]
+
+
+@pytest.mark.parametrize("kind", tiny.KINDS)
+def test_global_generators_play_no_part(tmp_path: Path, kind: str) -> None:
+    def stir(_: str) -> None:
+        random.seed(len(stirred))
+        np.random.seed(len(stirred))  # noqa: NPY002
+        torch.manual_seed(len(stirred))
+        stirred.append(generators())
+
+    stirred: list[Any] = []
+    study = tiny.tiny_study(variants={"it": tiny.variant(kind, 1)}, epochs=3)
+    quiet = tiny.train(tiny.scratch(study, "it"), tmp_path / "quiet")
+    noisy = tiny.train(tiny.scratch(study, "it"), tmp_path / "noisy", say=stir)
+    assert len(stirred) == 3
+    assert generators() == stirred[-1]
+    assert quiet.read_bytes() == noisy.read_bytes()
+
+
+# -- golden steps --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", golden.trajectories())
+def test_golden_steps(tmp_path: Path, name: str) -> None:
+    """The arithmetic is that of its recipe: near it on any machine, the same to the last bit on one whose hash is stored."""
+    stored, sentence = json.loads(golden.FILE.read_text()), golden.SENTENCE.format(recipe=studies.RECIPE)
+    assert stored["recipe"] == studies.RECIPE, "study.RECIPE was raised: run `PYTHONPATH=src python tests/golden.py`."
+    found = golden.steps(name, tmp_path)
+    losses, expected = ([float.fromhex(loss) for loss in one] for one in (found["losses"], stored["losses"][name]))
+    assert losses == pytest.approx(expected, rel=1e-3), sentence
+    here = golden.environment()
+    if name not in stored["hashes"].get(here, {}):
+        pytest.skip(
+            f"no hash of {here} is stored, so that losses were compared to 1 in 1,000 only: run tests/golden.py"
+        )
+    assert found["hash"] == stored["hashes"][here][name], sentence

@@ -1,0 +1,342 @@
+"""Figures: which a study has, that they come out the same byte for byte, and that they show what the tables say."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib import colors
+from scipy import stats
+from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulated
+
+from temporal_shortcuts import figures, figures_curves, figures_differences, figures_style
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.outputs import DIAGRAMS, carry_variants, figures_of, kind_of, sweep_cells, sweep_kinds
+from temporal_shortcuts.study import Study
+from temporal_shortcuts.tables import Tables
+
+SOME = [
+    "forest.svg",
+    "batch_res.svg",
+    "final_accuracy.svg",
+    "learning_curves.svg",
+    "learning_rates.svg",
+    "stable_epoch.svg",
+]
+ALWAYS = {"forest.svg", "final_accuracy.svg", "learning_curves.svg", "stable_epoch.svg"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def small(folder: Path) -> tuple[Study, Tables]:
+    return tabulated(folder / "small", SMALL)
+
+
+@pytest.fixture(scope="module")
+def carry(folder: Path) -> tuple[Study, Tables]:
+    return tabulated(folder / "carry", CARRY)
+
+
+@pytest.fixture(scope="module")
+def sweep(folder: Path) -> tuple[Study, Tables]:
+    return tabulated(folder / "sweep", SWEEP)
+
+
+# -- which figures there are -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overlays", "more"),
+    [
+        ((), {"learning_rates.svg", "batch_res.svg", "epoch_res.svg"}),
+        (("demo.yaml",), {"learning_rates.svg", "batch_res.svg", "epoch_res.svg"}),
+        (("laptop.yaml",), {"learning_rates.svg", "batch_res.svg", "epoch_res.svg"}),
+        (("slips.yaml",), {"carry.svg", "epoch_res.svg"}),
+        ((SWEEP,), {"sweep.svg", "batch_res.svg", "epoch_res.svg"}),
+    ],
+)
+def test_a_study_has_the_figures_that_apply(overlays, more):
+    assert set(figures_of(study_of(*overlays).resolved)) == ALWAYS | more
+
+
+def test_every_figure_can_be_drawn_and_no_other():
+    named = {name for study in (SMALL, CARRY, SWEEP) for name in figures_of(study_of(study).resolved)}
+    assert named == set(figures.DRAWINGS)
+
+
+def test_the_list_needs_nothing_heavy():
+    code = "import sys; import temporal_shortcuts.outputs; print(*sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    ).stdout.split()
+    assert "temporal_shortcuts.outputs" in loaded
+    assert not {"matplotlib", "seaborn", "pandas", "numpy", "torch"} & set(loaded)
+
+
+def test_a_sweep_leaves_out_what_is_not_comparable():
+    resolved = study_of(SWEEP).resolved
+    assert sweep_kinds(resolved) == ["batch_res", "epoch_res"]
+    assert sweep_cells(resolved, "batch_res") == {
+        (onset, strength): f"batch_res-{strength:g}-{onset}" for strength in (0.05, 0.2) for onset in (0, 4)
+    }
+    other = study_of(
+        SWEEP, {"variants": {"odd": {"momentum": 0.5, "shortcut": {"kind": "batch_res", "strength": 0.9, "onset": 2}}}}
+    )
+    assert sweep_cells(other.resolved, "batch_res") == sweep_cells(resolved, "batch_res")
+
+
+# -- the same bytes ----------------------------------------------------------------------------------------------------
+
+
+def test_figures_are_the_same_bytes_in_another_process_and_with_other_defaults(small, carry, sweep, folder, tmp_path):
+    (tmp_path / "matplotlibrc").write_text(
+        "font.size: 20\nsvg.fonttype: none\naxes.grid: False\npath.simplify: False\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONHASHSEED": "7", "TZ": "Asia/Shanghai"}
+    environment |= {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "SOURCE_DATE_EPOCH": "1"}
+    code = (
+        "import json, sys; from pathlib import Path; from temporal_shortcuts import figures\n"
+        "from temporal_shortcuts.tables import Tables\n"
+        "for source, *names in json.loads(sys.argv[1]):\n"
+        "    study, target = json.loads(Path(source, 'study.json').read_text()), Path(sys.argv[2], Path(source).name)\n"
+        "    figures.draw(study, Tables.read(Path(source)), target, names)\n"
+    )
+    drawn = [
+        (str(folder / name), *names)
+        for name, names in {"small": SOME, "carry": ["carry.svg"], "sweep": ["sweep.svg"]}.items()
+    ]
+    other = subprocess.Popen([sys.executable, "-c", code, json.dumps(drawn), str(tmp_path)], env=environment)
+    for source, *names in drawn:
+        assert run_program("draw", "--study", Path(source) / "study.json", *names) == 0
+    assert other.wait() == 0
+    for study, _ in (small, carry, sweep):
+        made = sorted((folder / study.name / "figures").iterdir())
+        assert made
+        for path in made:
+            assert (tmp_path / study.name / path.name).read_bytes() == path.read_bytes(), f"{study.name}/{path.name}"
+            _check_svg(path.read_text(), study.resolved["scale"], path.name)
+
+
+def _check_svg(text: str, scale: str, name: str) -> None:
+    tree = ElementTree.fromstring(text)
+    space = "{http://www.w3.org/2000/svg}"
+    assert not list(tree.iter(f"{space}text")), "letters must be paths"
+    assert "<dc:date>" not in text
+    assert "<dc:creator>" not in text
+    assert tree.find(f"{space}title").text
+    assert 780 < float(tree.get("width").removesuffix("pt")) * 96 / 72 < 820
+    assert not re.search(r' (d|x|y|width|height)="[^"]*\.\d{3}', text)
+    names = [element.get("id") for element in tree.iter() if element.get("id")]
+    assert len(names) == len(set(names))
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    assert used <= set(names)
+    assert not [one for one in names if re.search(r"[0-9a-f]{10}$", one)]
+    first_word = re.sub(r"\W.*", "", scale)
+    assert (f"<!-- {first_word[0].upper()}{first_word[1:]}" in text) == (name.removesuffix(".svg") not in DIAGRAMS)
+
+
+def test_other_numbers_make_other_figures(small, folder, tmp_path):
+    study, tables = small
+    changed = tables.comparisons.copy()
+    changed.loc[(changed["endpoint"] == "last5") & (changed["variant"] == "batch_res_late"), "mean_difference"] += 0.1
+    other = Tables(**(vars(tables) | {"comparisons": changed}))
+    for read, target in ((tables, "as_is"), (other, "changed")):
+        figures.draw(study.resolved, read, tmp_path / target, ["forest.svg"])
+    assert (tmp_path / "as_is/forest.svg").read_bytes() != (tmp_path / "changed/forest.svg").read_bytes()
+
+
+def test_an_unknown_figure_is_named(small, tmp_path):
+    with pytest.raises(UserError, match=r"sweep\.svg is no figure of the study small"):
+        figures.draw(small[0].resolved, small[1], tmp_path, ["sweep.svg"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_steady_rounds_coordinates_and_numbers_identifiers():
+    svg = '<g id="p0123456789"/><path id="C0_1_aaaaabbbbb" d="M 1.23456 -0.001L 2 3"/><use x="1.9999" href="#C0_1_aaaaabbbbb" id="axes_1"/>'
+    assert (
+        figures_style.steady(svg) == '<g id="i0"/><path id="i1" d="M 1.23 0L 2 3"/><use x="2" href="#i1" id="axes_1"/>'
+    )
+
+
+# -- what they show ----------------------------------------------------------------------------------------------------
+
+
+def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small):
+    study, tables = small
+    rows = tables.comparisons[tables.comparisons["endpoint"] == "last5"].reset_index(drop=True)
+    axes, numbers = figures_differences.forest(study.resolved, tables).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        study.resolved["variants"][name]["label"] for name in rows["variant"]
+    ]
+    low, high = axes.get_xlim()
+    assert low < 0 < high
+    drawn = {
+        tuple(np.round(point, 6)) for collection in axes.collections for point in collection.get_offsets().tolist()
+    }
+    for index, row in rows.iterrows():
+        inside = low <= row["mean_difference"] <= high
+        assert ((round(row["mean_difference"], 6), index) in drawn) == inside
+        if low <= row["published_difference"] <= high:
+            assert (round(row["published_difference"], 6), round(index - 0.3, 6)) in drawn
+    assert not low <= -81.98, "one published value is far off and must not flatten the rest"
+    assert "\N{WHITE DIAMOND} \N{MINUS SIGN}81.98" in {text.get_text() for text in axes.texts}
+    texts = {text.get_text() for text in numbers.texts}
+    assert any("[" in text and "]" in text for text in texts)
+    assert "3" in texts
+
+
+def test_pairs_are_of_equal_seeds(small):
+    runs = small[1].runs
+    runs = runs[~((runs["variant"] == "benchmark") & (runs["seed"] == 1))]
+    found = figures_differences.pair_differences(runs, "lr_0.1", "benchmark")
+    values = runs.set_index(["variant", "seed"])["last5"]
+    assert found.to_dict() == pytest.approx({s: 100 * (values["lr_0.1", s] - values["benchmark", s]) for s in (0, 2)})
+
+
+def test_interval_is_the_t_interval(small):
+    values = small[1].runs.loc[small[1].runs["variant"] == "benchmark", "last5"]
+    low, mean, high = figures.interval(values)
+    assert mean == pytest.approx(values.mean())
+    assert (low, high) == pytest.approx(stats.t.interval(0.95, 2, values.mean(), stats.sem(values)))
+    assert figures.interval(values[:1]) == (values.iloc[0],) * 3
+
+
+def test_span_leaves_out_one_far_value_only():
+    low, high = figures_style.span([(-0.5, 0.3), (-0.2, 0.9), (-60, -59), (0.1, 0.4)])
+    assert -0.8 < low < -0.5
+    assert 0.9 < high < 1.2
+    low, high = figures_style.span([(1.0, 1.0)])
+    assert low < 1 < high
+
+
+def test_an_interval_of_two_seeds_does_not_stretch_the_axis():
+    assert figures_style.extent([1.0, 2.0], -9, 12) == (1, 2)
+    assert figures_style.extent([1.0, 2.0, 3.0], -9, 12) == (-9, 12)
+    assert figures_style.extent([1.0, 2.0, 30.0], -9, 12) == (-9, 30)
+
+
+def test_each_panel_of_the_curves_repeats_its_reference(small):
+    study, tables = small
+    panels = figures_curves.curve_panels(study.resolved)
+    assert sorted(name for names in panels for name in names) == sorted(set(study.resolved["variants"]) - {"benchmark"})
+    assert ["batch_res_start", "batch_res_late"] in panels
+    drawn = figures_curves.learning_curves(study.resolved, tables).axes
+    for axes, names in zip(drawn, panels, strict=False):
+        curves = [line for line in axes.lines if len(line.get_xdata()) == study.epochs]
+        assert len(curves) == 1 + len(names)
+        assert colors.to_hex(curves[0].get_color()) == "#000000"
+        mean = tables.metrics[tables.metrics["variant"] == "benchmark"].groupby("epoch")["test_accuracy"].mean()
+        np.testing.assert_allclose(curves[0].get_ydata(), 100 * mean)
+        assert len(axes.collections) == 1 + len(names), "a band for each curve"
+        onsets = [line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 2]
+        assert onsets == ([6] if any(name.endswith(("_late", "_arm")) for name in names) else [])
+
+
+def test_the_carry_figure_shows_each_shortcut_that_is_evaluated_with_it(carry):
+    study, tables = carry
+    names = carry_variants(study.resolved)
+    assert "epoch_res_published" in names
+    assert "benchmark" not in names
+    drawn = figures_curves.carry(study.resolved, tables).axes
+    assert [axes.get_title() for axes in drawn[: len(names)]] == [study.resolved["variants"][n]["label"] for n in names]
+    assert all(len(axes.lines) == 4 for axes in drawn[: len(names)])
+
+
+def test_undecided_cells_of_a_sweep_are_hatched(sweep):
+    study, tables = sweep
+    rows = tables.comparisons[tables.comparisons["endpoint"] == "last5"].set_index("variant")
+    assert rows.loc["epoch_res-0.2-0", "p_holm"] <= 0.05
+    for axes, kind in zip(
+        figures_differences.sweep(study.resolved, tables).axes, ("batch_res", "epoch_res"), strict=False
+    ):
+        hatched = {(patch.get_x(), patch.get_y()) for patch in axes.patches if patch.get_hatch()}
+        cells = sweep_cells(study.resolved, kind)
+        expected = {
+            (onset // 4, 0 if strength == 0.2 else 1)
+            for (onset, strength), name in cells.items()
+            if rows.loc[name, "p_holm"] > 0.05
+        }
+        assert hatched == expected
+        texts = [text.get_text() for text in axes.texts]
+        assert len(texts) == 4
+        assert all("±" in text for text in texts)
+
+
+def test_two_seeds_decide_nothing(sweep):
+    study, tables = sweep
+    two = Tables(**(vars(tables) | {"comparisons": tables.comparisons.assign(n=2, p_holm=0.001)}))
+    for axes in figures_differences.sweep(study.resolved, two).axes[:2]:
+        assert sum(bool(patch.get_hatch()) for patch in axes.patches) == 4
+    filled = [
+        collection
+        for collection in figures_differences.forest(study.resolved, two).axes[0].collections
+        if collection.get_sizes()[:1] == 52 and not np.allclose(collection.get_facecolor(), 1)
+    ]
+    assert not filled
+
+
+# -- colours -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_kind_keeps_its_colour_and_the_benchmark_is_black():
+    for overlay in ("demo.yaml", "laptop.yaml", "slips.yaml", SWEEP):
+        resolved = study_of(overlay).resolved
+        for name in resolved["variants"]:
+            colour = figures_style.colour_of(resolved, name)
+            if name == "benchmark":
+                assert colour == "#000000"
+            elif kind_of(resolved, name) in DIAGRAMS:
+                assert colour == figures_style.COLOURS[kind_of(resolved, name)]
+            elif kind_of(resolved, name) != "reference":
+                assert colour != "#000000"
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
+PROTANOPIA = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+DEUTERANOPIA = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def _lab(colour: str, vision: np.ndarray) -> np.ndarray:
+    rgb = np.array(colors.to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = TO_XYZ @ np.clip(vision @ linear, 0, 1) / (TO_XYZ @ np.ones(3))
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("vision", [np.eye(3), PROTANOPIA, DEUTERANOPIA])
+def test_colours_stay_apart_for_colour_blind_readers(vision):
+    for (one, first), (other, second) in combinations(figures_style.COLOURS.items(), 2):
+        assert np.linalg.norm(_lab(first, np.array(vision)) - _lab(second, np.array(vision))) > 15, (one, other)
+
+
+def test_the_diagrams_name_the_strength_only_if_there_is_one(small, sweep):
+    for (study, tables), said in ((small, "× 0.05"), (sweep, "× strength")):
+        for name in DIAGRAMS:
+            texts = {
+                text.get_text() for text in figures.DRAWINGS[f"{name}.svg"][0](study.resolved, tables).axes[0].texts
+            }
+            assert any(said in text for text in texts)
+            assert any(text.startswith(name) for text in texts)
+
+
+def test_a_study_of_one_variant_and_one_seed_has_figures(tmp_path):
+    nothing = {name: None for name in study_of().resolved["variants"] if name != "benchmark"}
+    study, tables = tabulated(tmp_path, {"variants": nothing, "claims": [], "seeds": [3], "protocol": {"epochs": 3}})
+    assert figures_of(study.resolved) == ["final_accuracy.svg", "learning_curves.svg", "stable_epoch.svg"]
+    figures.draw(study.resolved, tables, tmp_path / "figures")
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == set(figures_of(study.resolved))

@@ -1,0 +1,261 @@
+"""The prepared form: what its checksum covers, and that nothing incomplete, damaged or other is ever opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from temporal_shortcuts import images as images_module
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.images import ARRAYS, Images, checksum, open_images, subset, write
+
+PINNED_MD5 = "md5:" + "0" * 32
+
+
+@pytest.fixture
+def images() -> Images:
+    random = np.random.default_rng(1)
+    labels = np.array([2, 0, 1, 0, 2, 1, 0, 1, 2, 0])
+    return Images(
+        random.integers(0, 256, (10, 3, 32, 32), dtype=np.uint8),
+        labels.astype(np.int64),
+        random.integers(0, 256, (4, 3, 32, 32), dtype=np.uint8),
+        np.array([0, 1, 2, 0]),
+        ("cat", "dog", "Käse"),
+    )
+
+
+def test_checksum_is_as_documented(images: Images) -> None:
+    line = (
+        '{"classes":["cat","dog","K\\u00e4se"],"shapes":{"test_images":[4,3,32,32],"test_labels":[4],'
+        '"train_images":[10,3,32,32],"train_labels":[10]}}\n'
+    )
+    labels = [
+        b"".join(int(label).to_bytes(8, "little") for label in array)
+        for array in (images.train_labels, images.test_labels)
+    ]
+    content = line.encode() + images.train_images.tobytes() + labels[0] + images.test_images.tobytes() + labels[1]
+    assert checksum(images) == f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def changed(array: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
+    array = array.copy()
+    array[index] ^= 1
+    return array
+
+
+CHANGES: dict[str, Callable[[Images], Images]] = {
+    "a training pixel": lambda it: replace(it, train_images=changed(it.train_images, (9, 2, 31, 31))),
+    "a test pixel": lambda it: replace(it, test_images=changed(it.test_images, (0, 0, 0, 0))),
+    "a training label": lambda it: replace(it, train_labels=changed(it.train_labels, (1,))),
+    "a test label": lambda it: replace(it, test_labels=changed(it.test_labels, (3,))),
+    "a class name": lambda it: replace(it, classes=("cat", "dog", "kase")),
+    "the order of the images": lambda it: replace(it, train_images=it.train_images[::-1]),
+    "an image from train to test": lambda it: replace(
+        it,
+        train_images=it.train_images[:9],
+        train_labels=it.train_labels[:9],
+        test_images=np.concatenate([it.train_images[9:], it.test_images]),
+        test_labels=np.concatenate([it.train_labels[9:], it.test_labels]),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_checksum_covers(images: Images, change: Callable[[Images], Images]) -> None:
+    assert checksum(change(images)) != checksum(images)
+
+
+def test_checksum_is_of_the_content_not_of_its_place_in_memory(images: Images) -> None:
+    same = replace(
+        images, train_images=np.asfortranarray(images.train_images), train_labels=images.train_labels.astype(">i8")
+    )
+    assert checksum(same) == checksum(images)
+
+
+def test_round_trip(images: Images, tmp_path: Path) -> None:
+    write(images, tmp_path / "data")
+    opened = open_images(tmp_path / "data", checksum(images))
+    assert opened.classes == images.classes
+    for name, array in opened.arrays.items():
+        assert isinstance(array, np.memmap)
+        assert not array.flags.writeable
+        assert array.dtype == images.arrays[name].dtype
+        np.testing.assert_array_equal(array, images.arrays[name])
+    assert checksum(opened) == checksum(images)
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == sorted(
+        [*(f"{name}.npy" for name in ARRAYS), "data.json"]
+    )
+
+
+def test_same_data_same_bytes(images: Images, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        write(images, tmp_path / folder)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_other_data_is_refused(images: Images, tmp_path: Path) -> None:
+    write(images, tmp_path)
+    other = "sha256:" + "0" * 64
+    with pytest.raises(
+        UserError, match=f"{tmp_path}: the prepared data is {checksum(images)}, but the study names {other}"
+    ):
+        open_images(tmp_path, other)
+
+
+def test_data_that_is_pinned_by_its_archive(images: Images, tmp_path: Path) -> None:
+    write(images, tmp_path, PINNED_MD5)
+    assert checksum(open_images(tmp_path, PINNED_MD5)) == checksum(images)
+    assert checksum(open_images(tmp_path, checksum(images))) == checksum(images)
+    with pytest.raises(UserError, match="the study names md5:1"):
+        open_images(tmp_path, "md5:" + "1" * 32)
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"nowhere: the prepared data is incomplete or damaged .*data.json.*; delete this folder"
+    ):
+        open_images(tmp_path / "nowhere", PINNED_MD5)
+
+
+class Payload:
+    """A pickle of this makes a folder when it is loaded."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+def save(folder: Path, name: str, array: np.ndarray) -> None:
+    np.save(folder / f"{name}.npy", array)
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    path = folder / "data.json"
+    described = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in described.items() if value is not None}))
+
+
+def cut(path: Path, keep: int) -> None:
+    path.write_bytes(path.read_bytes()[:keep])
+
+
+DAMAGES: dict[str, Callable[[Path], Any]] = {
+    **{f"no {name}": lambda folder, name=name: (folder / f"{name}.npy").unlink() for name in ARRAYS},
+    **{f"{name} cut": lambda folder, name=name: cut(folder / f"{name}.npy", 140) for name in ARRAYS},
+    **{f"{name} empty": lambda folder, name=name: cut(folder / f"{name}.npy", 0) for name in ARRAYS},
+    "a byte short": lambda folder: cut(folder / "train_images.npy", -1),
+    "float images": lambda folder: save(folder, "test_images", np.zeros((4, 3, 32, 32), np.float32)),
+    "33 rows": lambda folder: save(folder, "test_images", np.zeros((4, 3, 33, 32), np.uint8)),
+    "channels last": lambda folder: save(folder, "test_images", np.zeros((4, 32, 32, 3), np.uint8)),
+    "fewer images": lambda folder: save(folder, "test_images", np.zeros((3, 3, 32, 32), np.uint8)),
+    "int32 labels": lambda folder: save(folder, "test_labels", np.zeros(4, np.int32)),
+    "negative label": lambda folder: save(folder, "test_labels", np.array([0, 1, -1, 0])),
+    "label too large": lambda folder: save(folder, "test_labels", np.array([0, 1, 3, 0])),
+    "labels of another shape": lambda folder: save(folder, "test_labels", np.zeros((4, 1), np.int64)),
+    "no json": lambda folder: (folder / "data.json").unlink(),
+    "json cut": lambda folder: cut(folder / "data.json", 50),
+    "json not UTF-8": lambda folder: (folder / "data.json").write_bytes(b'{"classes": "\xff"}'),
+    "json a list": lambda folder: (folder / "data.json").write_text("[]"),
+    "json a number": lambda folder: (folder / "data.json").write_text("3"),
+    "no classes": lambda folder: edit(folder, classes=None),
+    "no checksum": lambda folder: edit(folder, checksum=None),
+    "no shapes": lambda folder: edit(folder, shapes=None),
+    "shapes a number": lambda folder: edit(folder, shapes=3),
+    "classes a number": lambda folder: edit(folder, classes=3),
+    "too few classes": lambda folder: edit(folder, classes=["cat", "dog"]),
+    "other shapes": lambda folder: edit(folder, shapes={name: [1] for name in ARRAYS}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damage_is_refused(images: Images, tmp_path: Path, damage: Callable[[Path], Any]) -> None:
+    write(images, tmp_path)
+    damage(tmp_path)
+    with pytest.raises(UserError, match=r"the prepared data is incomplete or damaged .*; delete this folder"):
+        open_images(tmp_path, checksum(images))
+
+
+def test_images_and_labels_that_differ_in_length(images: Images, tmp_path: Path) -> None:
+    write(images, tmp_path)
+    save(tmp_path, "test_labels", np.array([0, 1, 2]))
+    edit(tmp_path, shapes=images.shapes | {"test_labels": [3]})
+    with pytest.raises(UserError, match=r"test_images.npy and test_labels.npy differ in length"):
+        open_images(tmp_path, checksum(images))
+
+
+def test_a_pickle_in_place_of_an_array_is_not_executed(images: Images, tmp_path: Path) -> None:
+    write(images, tmp_path)
+    (tmp_path / "test_labels.npy").write_bytes(pickle.dumps(Payload(tmp_path / "executed")))
+    with pytest.raises(UserError, match="damaged"):
+        open_images(tmp_path, checksum(images))
+    np.save(tmp_path / "test_labels.npy", np.array([Payload(tmp_path / "executed")]), allow_pickle=True)
+    with pytest.raises(UserError, match="damaged"):
+        open_images(tmp_path, checksum(images))
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("before", [False, True], ids=["new", "over older data"])
+def test_interrupted_write(images: Images, tmp_path: Path, monkeypatch: Any, step: int, before: bool) -> None:
+    """Whatever was written before the interruption, it is not taken for the whole, and writing again mends it."""
+    older = replace(images, classes=("one", "two", "three"))
+    if before:
+        write(older, tmp_path)
+    written = []
+
+    def failing(path: Path, *pieces: bytes) -> None:
+        if len(written) == step:
+            raise OSError(28, "No space left on device", str(path))
+        written.append(path)
+        original(path, *pieces)
+
+    original = images_module.write_atomically
+    monkeypatch.setattr(images_module, "write_atomically", failing)
+    with pytest.raises(OSError, match="No space left"):
+        write(images, tmp_path)
+    monkeypatch.undo()
+    for known_as in (checksum(images), checksum(older)):
+        with pytest.raises(UserError, match="incomplete"):
+            open_images(tmp_path, known_as)
+    write(images, tmp_path)
+    assert checksum(open_images(tmp_path, checksum(images))) == checksum(images)
+
+
+def test_subset_takes_the_first_of_each_class_in_their_order(images: Images) -> None:
+    taken = subset(images, 2)
+    assert taken.train_labels.tolist() == [2, 0, 1, 0, 2, 1]
+    np.testing.assert_array_equal(taken.train_images, images.train_images[:6])
+    np.testing.assert_array_equal(taken.test_images, images.test_images)
+    assert taken.classes == images.classes
+    skipping = subset(images, 3)
+    np.testing.assert_array_equal(skipping.train_images, images.train_images[:9])
+    assert checksum(skipping) != checksum(taken)
+
+
+@pytest.mark.parametrize("count", [4, 1_000_000, 0, -1])
+def test_subset_of_more_than_there_is(images: Images, count: int) -> None:
+    with pytest.raises(
+        UserError, match=rf"data.images_per_class: {count} asked for, but the class '(cat|dog)' has [34] training"
+    ):
+        subset(images, count)
+
+
+def test_knows_no_torch() -> None:
+    program = "import sys, temporal_shortcuts.images, temporal_shortcuts.sources; sys.exit('torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(Path(images_module.__file__).parents[1])}
+    assert subprocess.run([sys.executable, "-c", program], check=False, env=environment).returncode == 0

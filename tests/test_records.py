@@ -1,0 +1,194 @@
+"""Records: what they hold, that they are copied for a renamed variant, and which states are removed after them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from temporal_shortcuts import records, training
+from temporal_shortcuts.checkpoints import read_facts
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.study import Study
+
+VARIANTS = {"benchmark": {}, "batch": tiny.variant("batch_res", 2), "epoch": tiny.variant("epoch_res", 2)}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[str, Path]]:
+    study = tiny.tiny_study(variants=VARIANTS, epochs=3)
+    return study, tiny.train_study(study, tmp_path_factory.mktemp("trained"))
+
+
+def test_a_record_holds_what_was_declared_found_and_measured(
+    trained: tuple[Study, dict[str, Path]], tmp_path: Path
+) -> None:
+    study, states = trained
+    run = tiny.run_of(study, "epoch")
+    records.write(run, states["epoch"], tmp_path)
+    path = tmp_path / "records" / "epoch" / f"seed0-{run.fingerprint}.csv"
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted(Path(name).name for name in run.record_files)
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    header = "epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,test_accuracy_with_carry"
+    assert path.read_text().startswith(header + "\n1,")
+    facts = read_facts(states["epoch"])
+    for row, fact in zip(rows, facts["rows"], strict=True):
+        assert {key: float(value) for key, value in row.items()} == fact
+        assert row["epoch"] == str(fact["epoch"])
+        assert row["test_loss"] == repr(fact["test_loss"])
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    assert sidecar["fingerprint"] == run.fingerprint
+    assert sidecar["seed"] == 0
+    assert sidecar["settings"]["shortcut"] == tiny.KINDS["epoch_res"] | {"onset": 2}
+    assert sidecar["settings"]["width"] == 2
+    assert sidecar["data"] == study.data
+    assert sidecar["forced"] is False
+    assert sidecar["test_images"] == 10
+    (environment,) = sidecar["environments"]
+    assert environment["torch"] == torch.__version__
+    assert environment["instruction_set"] == "avx2"
+    assert not any("second" in key or "time" in key or "host" in key for key in [*sidecar, *environment])
+
+
+def test_the_sidecar_holds_hashes_of_the_weights(trained: tuple[Study, dict[str, Path]], tmp_path: Path) -> None:
+    study, states = trained
+    run = tiny.run_of(study, "batch")
+    records.write(run, states["batch"], tmp_path, keep_weights=True)
+    weights = records.sidecar(tmp_path / run.record)["weights"]
+    trainer = tiny.trainer_of(study, "batch")
+    assert training.weights_hash(trainer.network) == weights["initial"]
+    for _ in range(3):
+        trainer.train_epoch()
+    assert training.weights_hash(trainer.network) == weights["final"]
+    import safetensors.torch
+
+    kept = safetensors.torch.load_file(str(tmp_path / run.record).removesuffix(".csv") + ".safetensors")
+    assert all(torch.equal(kept[name], tensor) for name, tensor in trainer.network.state_dict().items())
+
+
+def test_the_images_that_are_right_are_kept_one_bit_each(
+    trained: tuple[Study, dict[str, Path]], tmp_path: Path
+) -> None:
+    study, states = trained
+    run = tiny.run_of(study, "batch")
+    records.write(run, states["batch"], tmp_path)
+    trainer = tiny.trainer_of(study, "batch")
+    for _ in range(3):
+        trainer.train_epoch()
+    _, right = trainer.evaluate()
+    kept = records.correct_images(tmp_path / run.record)
+    assert kept.tolist() == right.tolist()
+    assert kept.sum() / 10 == read_facts(states["batch"])["rows"][-1]["test_accuracy"]
+    assert np.load(tmp_path / run.record_files[2]).nbytes == 2
+
+
+def test_a_damaged_or_foreign_state_gives_no_record(trained: tuple[Study, dict[str, Path]], tmp_path: Path) -> None:
+    study, states = trained
+    run = tiny.run_of(study, "batch")
+    with pytest.raises(UserError, match="state of another run"):
+        records.write(run, states["epoch"], tmp_path)
+    damaged = tmp_path / "a.state"
+    damaged.write_bytes(states["batch"].read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"a\.state is damaged.*delete it"):
+        records.write(run, damaged, tmp_path)
+    assert not (tmp_path / "records").exists()
+
+
+# -- copies ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_record_is_copied_under_another_variants_name(trained: tuple[Study, dict[str, Path]], tmp_path: Path) -> None:
+    study, states = trained
+    old = tiny.run_of(study, "batch")
+    records.write(old, states["batch"], tmp_path)
+    renamed = tiny.tiny_study(variants={"benchmark": {}, "other": VARIANTS["batch"]}, epochs=3)
+    new = tiny.run_of(renamed, "other")
+    assert new.fingerprint == old.fingerprint
+    assert not records.is_there(new, tmp_path)
+    assert records.equal_record(new, tmp_path) == tmp_path / old.record
+    assert records.equal_record(old, tmp_path) is None
+    records.copy(tmp_path / old.record, tmp_path / new.record)
+    assert records.is_there(new, tmp_path)
+    for one, other in zip(old.record_files, new.record_files, strict=True):
+        assert (tmp_path / one).read_bytes() == (tmp_path / other).read_bytes()
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_record_with_a_file_missing_is_none(
+    trained: tuple[Study, dict[str, Path]], tmp_path: Path, missing: int
+) -> None:
+    study, states = trained
+    run = tiny.run_of(study, "batch")
+    records.write(run, states["batch"], tmp_path)
+    assert records.is_there(run, tmp_path)
+    (tmp_path / run.record_files[missing]).unlink()
+    assert not records.is_there(run, tmp_path)
+    other = tiny.run_of(tiny.tiny_study(variants={"benchmark": {}, "other": VARIANTS["batch"]}, epochs=3), "other")
+    assert records.equal_record(other, tmp_path) is None
+
+
+def test_a_record_is_complete_once_its_csv_is_there(trained: tuple[Study, dict[str, Path]], tmp_path: Path) -> None:
+    """Killed anywhere in the writing of the three files, what is there is never a record without its companions."""
+    study, states = trained
+    run = tiny.run_of(study, "batch")
+    write, order = records.write_atomically, []
+    records.write_atomically = lambda path, content: (order.append(path.name), write(path, content))
+    try:
+        records.write(run, states["batch"], tmp_path)
+        records.copy(tmp_path / run.record, tmp_path / "records" / "copy" / Path(run.record).name)
+    finally:
+        records.write_atomically = write
+    assert [name.endswith(".csv") for name in order] == [False, False, True] * 2
+
+
+# -- states that nothing needs any more --------------------------------------------------------------------------------
+
+
+def states_of(study: Study, folder: Path) -> set[str]:
+    folder.mkdir()
+    for name in study.segments:
+        (folder / f"{name}.state").touch()
+    (folder / "0123456789abcdef-final.state").touch()
+    return {path.stem for path in folder.iterdir()}
+
+
+def test_a_state_is_removed_when_the_last_run_that_needs_it_has_its_record(tmp_path: Path) -> None:
+    study = tiny.tiny_study(seeds=(0, 1), variants=VARIANTS, epochs=3)
+    left = states_of(study, tmp_path / "states")
+    waiting = list(study.runs)
+    while waiting:
+        run = waiting.pop(0)
+        for name in run.record_files:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        records.remove_spent_states(study, run, tmp_path, tmp_path / "states")
+        needed = {segment.state for other in waiting for segment in study.chain(other)}
+        done = {segment.state for segment in study.chain(run)}
+        left -= done - needed
+        assert {path.stem for path in (tmp_path / "states").iterdir()} == left
+    assert left == {"0123456789abcdef-final"}  # of another study: not ours to remove
+
+
+def test_a_state_stays_while_one_file_of_a_record_is_missing(tmp_path: Path) -> None:
+    study = tiny.tiny_study(variants=VARIANTS, epochs=3)
+    states_of(study, tmp_path / "states")
+    run = tiny.run_of(study, "batch")
+    (tmp_path / run.record).parent.mkdir(parents=True)
+    for name in run.record_files[:2]:
+        (tmp_path / name).touch()
+    records.remove_spent_states(study, run, tmp_path, tmp_path / "states")
+    assert (tmp_path / "states" / f"{run.fingerprint}-final.state").exists()
+
+
+def test_no_loss_is_written_as_anything_but_a_number_or_nan() -> None:
+    text = records._rows([{"epoch": 1, "learning_rate": 0.1, "train_loss": math.nan, "train_accuracy": 0.5} | TEST])
+    assert text.splitlines()[1] == "1,0.1,nan,0.5,2.302585092994046,0.1"
+
+
+TEST = {"test_loss": 2.302585092994046, "test_accuracy": 0.1}

@@ -1,0 +1,359 @@
+"""Known answers, oracles and simulations for the endpoints, comparisons, intervals and sample sizes.
+
+A simulated rate is compared with its nominal value within four standard errors of a binomial: generators are seeded, so
+a test that passes goes on passing, and one that fails had less than one chance in ten thousand to do so by luck.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+from temporal_shortcuts import statistics as s
+from temporal_shortcuts.errors import UserError
+
+DOCS = Path(__file__).parents[1] / "docs" / "statistics.md"
+
+
+def slack(rate: float, draws: int) -> float:
+    """Four binomial standard errors of a simulated rate."""
+    return 4 * math.sqrt(rate * (1 - rate) / draws)
+
+
+# Endpoints ------------------------------------------------------------------------------------------------------------
+
+
+def metrics_of(curves: dict[tuple[str, int], list[float]], losses: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
+    rows = [
+        (variant, seed, epoch + 1, accuracy, losses.get((variant, seed), [1.0] * len(curve))[epoch])
+        for (variant, seed), curve in curves.items()
+        for epoch, accuracy in enumerate(curve)
+    ]
+    return pd.DataFrame(rows, columns=["variant", "seed", "epoch", "test_accuracy", "train_loss"])
+
+
+def test_endpoints_known_answer() -> None:
+    curves = {
+        ("z_last_by_name", 1): [0.1, 0.2, 0.9, 0.5, 0.6, 0.7, 0.8, 0.9],
+        ("z_last_by_name", 0): [0.2, 0.4],
+        ("diverged", 0): [0.5, 0.1, 0.1],
+    }
+    metrics = metrics_of(curves, {("diverged", 0): [2.0, math.inf, math.nan]})
+    runs = s.endpoints(metrics)
+    assert runs[["variant", "seed"]].to_records(index=False).tolist() == list(curves)  # the study's order
+    assert runs["last5"].tolist() == pytest.approx([0.7, 0.3, 0.7 / 3])
+    assert runs["final"].tolist() == [0.9, 0.4, 0.1]
+    assert runs["best"].tolist() == [0.9, 0.4, 0.5]
+    assert runs["best_epoch"].tolist() == [3, 2, 1]  # the first that reached it
+    assert runs["diverged_epoch"].isna().tolist() == [True, True, False]
+    assert runs["diverged_epoch"].iloc[2] == 2
+    # within a run, rows need no order
+    again = s.endpoints(metrics.sort_values("epoch", ascending=False, kind="stable"))
+    assert again.set_index(["variant", "seed"]).loc[("z_last_by_name", 1), "final"] == 0.9
+
+
+def test_a_missing_accuracy_is_refused() -> None:
+    with pytest.raises(UserError, match="test_accuracy of a, seed 7, epoch 2 is missing"):
+        s.endpoints(metrics_of({("a", 7): [0.1, math.nan]}, {}))
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=30), st.integers(0, 40))
+def test_stable_epoch_against_its_definition(percent: list[int], tolerance: int) -> None:
+    n = len(percent)
+    smoothed = [np.mean(percent[max(0, e - 2) : e + 3]) for e in range(n)]
+    stable = [all(abs(x - smoothed[-1]) <= tolerance + 1e-9 for x in smoothed[e:]) for e in range(n)]
+    assert s.stable_epoch(np.array(percent) / 100, tolerance / 100) == stable.index(True) + 1
+
+
+def test_stable_epoch_known_answers() -> None:
+    assert s.stable_epoch([0.5], 0.01) == 1
+    assert s.stable_epoch([0.9] * 10, 0.0) == 1
+    assert s.stable_epoch([0.0] * 5 + [1.0] * 10, 0.01) == 8  # epoch 7 still averages one 0 among five
+    assert s.stable_epoch([0.0] * 5 + [1.0] * 10, 0.2) == 7
+
+
+# One comparison -------------------------------------------------------------------------------------------------------
+
+
+def test_compare_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(90, 1, 8), rng.normal(89, 1, 8)
+    ours, theirs = s.compare(a, b), stats.ttest_rel(a, b)
+    assert ours.n == 8
+    assert ours.mean_difference == pytest.approx((a - b).mean())
+    assert ours.sd_difference == pytest.approx(np.std(a - b, ddof=1))
+    assert ours.p_t == pytest.approx(theirs.pvalue)
+    assert (ours.t_low, ours.t_high) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+    assert ours.pair_correlation == pytest.approx(stats.pearsonr(a, b).statistic)
+    power = TTestPower().power(ours.detectable_difference / ours.sd_difference, 8, 0.05)
+    assert power == pytest.approx(0.80, abs=1e-5)
+    flips = stats.permutation_test((a - b,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert ours.p_sign_flip == pytest.approx(flips.pvalue)
+    assert ours == s.compare(a, b)  # nothing random from call to call
+
+
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=9))
+def test_sign_flip_is_the_enumeration(tenths: list[int]) -> None:
+    differences = np.array(tenths) / 10
+    patterns = itertools.product([-1, 1], repeat=len(tenths))  # in whole tenths, so ties are exact
+    far = [abs(sum(a * b for a, b in zip(signs, tenths, strict=True))) >= abs(sum(tenths)) for signs in patterns]
+    assert s.sign_flip_p(differences) == pytest.approx(np.mean(far))
+
+
+def test_sign_flip_known_answers() -> None:
+    assert s.sign_flip_p(np.arange(1.0, 7.0)) == 2 / 2**6
+    assert s.sign_flip_p(np.ones(20)) == 2 / 2**20
+    assert math.isnan(s.sign_flip_p(np.array([])))
+
+
+def test_sign_flip_beyond_enumeration() -> None:
+    differences = np.random.default_rng(2).normal(0.4, 1, 21)
+    sums = np.zeros(1)
+    for difference in differences:
+        sums = np.concatenate([sums + difference, sums - difference])
+    exact = np.mean(np.abs(sums) >= abs(differences.sum()) - 1e-9)
+    drawn = s.sign_flip_p(differences)
+    assert drawn == pytest.approx(exact, abs=slack(exact, s.SIGN_DRAWS))
+    assert drawn == s.sign_flip_p(differences)
+    assert s.sign_flip_p(np.ones(60)) == 1 / (1 + s.SIGN_DRAWS)  # never 0
+
+
+def test_small_and_degenerate_samples() -> None:
+    none, one, two = s.compare([], []), s.compare([91.0], [90.0]), s.compare([91.0, 90.5], [90.0, 90.0])
+    assert none.n == 0
+    assert all(math.isnan(value) for name, value in vars(none).items() if name != "n")
+    assert (one.mean_difference, one.p_sign_flip) == (1.0, 1.0)
+    assert all(math.isnan(x) for x in (one.sd_difference, one.t_low, one.p_t, one.bca_low, one.detectable_difference))
+    assert two.p_t == pytest.approx(stats.ttest_1samp([1.0, 0.5], 0).pvalue)
+    assert all(math.isnan(x) for x in (two.bca_low, two.bca_high, two.pair_correlation))
+
+
+def test_equal_differences_count_no_more_than_the_resolution() -> None:
+    same = s.compare([10.0, 10.0, 10.0], [10.0, 10.0, 10.0])
+    assert (same.mean_difference, same.sd_difference, same.p_t, same.p_sign_flip) == (0, 0, 1, 1)
+    assert same.t_high == pytest.approx(-same.t_low) == pytest.approx(stats.t.isf(0.025, 2) * 0.01 / math.sqrt(3))
+    assert math.isnan(same.bca_low)
+    assert math.isnan(same.pair_correlation)
+    shifted = s.compare([90.3, 91.3, 92.3], [90.0, 91.0, 92.0])  # equal but for the last bits
+    assert shifted.sd_difference == 0
+    assert shifted.p_t == pytest.approx(2 * stats.t.sf(0.3 / 0.01 * math.sqrt(3), 2))
+    assert shifted.t_low < 0.3 < shifted.t_high
+
+
+def test_intervals_cover_and_tests_keep_their_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s, "bca_interval", functools.partial(s.bca_interval, resamples=999))  # for speed
+    draws, n, rng = 1_000, 12, np.random.default_rng(3)
+    found = [s.compare(rng.normal(0.3, 1, n), np.zeros(n)) for _ in range(draws)]
+    t_covers = np.mean([c.t_low <= 0.3 <= c.t_high for c in found])
+    bca_covers = np.mean([c.bca_low <= 0.3 <= c.bca_high for c in found])
+    assert t_covers == pytest.approx(0.95, abs=slack(0.95, draws))
+    assert 0.95 - 0.05 - slack(0.95, draws) <= bca_covers <= 0.95  # known to be short at small n; see the docs
+    null = [s.sign_flip_p(rng.standard_t(2, n)) for _ in range(4 * draws)]  # heavy tails: only symmetry is assumed
+    assert np.mean(np.array(null) <= 0.05) <= 0.05 + slack(0.05, 4 * draws)
+
+
+def test_bca_covers_at_its_level_when_n_is_large() -> None:
+    draws, rng = 1_000, np.random.default_rng(4)
+    intervals = [s.bca_interval(rng.normal(0, 1, 60), resamples=999) for _ in range(draws)]
+    assert np.mean([low <= 0 <= high for low, high in intervals]) == pytest.approx(0.95, abs=slack(0.95, draws))
+
+
+# Sample sizes ---------------------------------------------------------------------------------------------------------
+
+
+def test_pairs_needed_known_answers() -> None:
+    assert s.pairs_needed(0.07, 0.15 * math.sqrt(2)) == 75  # 74 give 79.99 %
+    assert s.pairs_needed(0.07, 0.15) == 39  # correlation 0.5 halves it; 38 give 79.99 %
+    assert s.pairs_needed(-0.07, 0.15) == 39
+    assert [s.pairs_needed(0.07, sd, 0.05 / 7) for sd in (0.15 * math.sqrt(2), 0.15)] == [119, 61]
+    assert s.pairs_needed(0.0, 1.0) == s.pairs_needed(1e-9, 1.0) == s.MOST_N
+    assert s.pairs_needed(50.0, 0.0) == s.SMALLEST_N
+    assert s.pairs_needed(1.0, 0.0) == s.pairs_needed(1.0, s.RESOLUTION)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.05 / 7])
+@pytest.mark.parametrize("effect", [0.2, 0.5, 1.0, 2.0, 5.0])
+def test_pairs_needed_is_the_smallest_that_is_enough(effect: float, level: float) -> None:
+    n = s.pairs_needed(effect, 1.0, level)
+    power = [TTestPower().power(effect, pairs, level / 2, alternative="larger") for pairs in (n - 1, n)]
+    assert power[1] >= 0.80
+    assert n == s.SMALLEST_N or power[0] < 0.80
+
+
+@pytest.mark.parametrize(("effect", "level"), [(0.5, 0.05), (1.0, 0.05 / 7)])
+def test_power_is_as_stated(effect: float, level: float) -> None:
+    draws, n = 4_000, s.pairs_needed(effect, 1.0, level)
+    samples = np.random.default_rng(5).normal(effect, 1, (draws, n))
+    power = TTestPower().power(effect, n, level)
+    found = np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue <= level)
+    assert found == pytest.approx(power, abs=slack(0.8, draws))
+    assert 0.80 <= power < 0.86  # a whole number of pairs may give a little more
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 40])
+def test_the_detectable_difference_is_found_four_times_in_five(n: int) -> None:
+    draws = 4_000
+    samples = np.random.default_rng(n).normal(s.detectable_difference(n, 2.0), 2, (draws, n))
+    assert np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue <= 0.05) == pytest.approx(0.8, abs=slack(0.8, draws))
+
+
+@pytest.mark.parametrize("family", range(1, 13))
+def test_smallest_n_of_the_sign_flip_test(family: int) -> None:
+    level = 0.05 / family
+    reached = [n for n in range(1, 20) if s.sign_flip_p(np.ones(n)) <= level]
+    assert s.smallest_n_sign_flip(level) == reached[0]
+
+
+def test_the_tables_in_the_docs_are_computed() -> None:
+    rows = re.findall(r"^\| (\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", DOCS.read_text(), re.MULTILINE)
+    assert len(rows) >= 5
+    for n, *written in ((int(row[0]), *map(float, row[1:])) for row in rows):
+        decides = [stats.t.isf(level / 2, n - 1) / math.sqrt(n) for level in (0.05, 0.05 / 7)]
+        finds = [s.detectable_difference(n, 1.0, level) for level in (0.05, 0.05 / 7)]
+        assert written == pytest.approx([decides[0], finds[0], decides[1], finds[1]], abs=0.005)
+
+
+# The study's tables ---------------------------------------------------------------------------------------------------
+
+STUDY = {
+    "variants": {
+        "benchmark": {"against": None, "published": 0.9198},
+        "z": {"against": "benchmark", "published": 0.9205},
+        "null": {"against": "benchmark", "null_arm": True, "published": None},
+        "a": {"against": "z", "published": None},
+        "absent": {"against": "benchmark", "published": 0.1},
+    }
+}
+
+
+def runs_of(seeds: dict[str, list[int]]) -> pd.DataFrame:
+    rng = np.random.default_rng(6)
+    rows = [(variant, seed, *rng.uniform(0.8, 0.9, 3)) for variant, list_ in seeds.items() for seed in list_]
+    return pd.DataFrame(rows, columns=["variant", "seed", "last5", "final", "best"])
+
+
+RUNS = runs_of({"benchmark": [0, 1, 2, 3, 4], "z": [4, 3, 1, 0], "null": [0, 1, 2], "a": [0, 1, 9]})
+
+
+def test_comparisons_pair_by_seed_and_correct_within_an_endpoint() -> None:
+    table = s.comparisons(STUDY, RUNS)
+    assert table.columns.tolist() == s.COMPARISONS
+    assert table["variant"].tolist() == ["z", "null", "a", "absent"] * 3
+    assert table["endpoint"].tolist() == [e for e in ("last5", "final", "best") for _ in range(4)]
+    assert table["n"].tolist() == [4, 3, 2, 0] * 3
+    value = RUNS.set_index(["variant", "seed"])["final"]
+    differences = [100 * (value["z", k] - value["benchmark", k]) for k in (0, 1, 3, 4)]
+    row = table.set_index(["endpoint", "variant"]).loc[("final", "z")]
+    assert row["mean_difference"] == pytest.approx(np.mean(differences), rel=1e-5)
+    assert row["p_t"] == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, rel=1e-5)
+    for _, group in table.groupby("endpoint"):
+        p = group.set_index("variant")["p_t"]
+        holm = multipletests([p["z"], p["a"], 1.0], method="holm")[1]  # absent counts, the null arm does not
+        assert group.set_index("variant")["p_holm"][["z", "a"]].tolist() == pytest.approx(holm[:2], rel=1e-5)
+        assert group["p_holm"].isna().tolist() == [False, True, False, True]
+    assert table["published_difference"][:4].tolist() == pytest.approx([0.07, math.nan, math.nan, -81.98], nan_ok=True)
+
+
+def test_comparisons_are_the_same_bytes_from_rows_in_any_order() -> None:
+    once = s.comparisons(STUDY, RUNS).to_csv(index=False)
+    shuffled = RUNS.sample(frac=1, random_state=7)
+    assert s.comparisons(STUDY, shuffled).to_csv(index=False) == once
+    assert "-0.0," not in once
+
+
+def test_a_study_without_comparisons_and_a_run_that_stands_twice() -> None:
+    assert s.comparisons({"variants": {"benchmark": {"against": None}}}, RUNS).empty
+    with pytest.raises(UserError, match="benchmark, seed 0 stands twice"):
+        s.comparisons(STUDY, pd.concat([RUNS, RUNS.iloc[:1]]))
+
+
+def test_holm_known_answer() -> None:
+    assert s.holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
+    assert s.holm([0.01, math.nan]).tolist() == pytest.approx([0.02, math.nan], nan_ok=True)
+    assert len(s.holm([])) == 0
+
+
+def test_rounding_keeps_six_digits_and_whole_numbers() -> None:
+    frame = s.rounded(pd.DataFrame({"x": [1.23456789e-12, -0.0, math.nan], "n": [1, 2, 3], "name": list("abc")}))
+    assert frame.to_csv(index=False) == "x,n,name\n1.23457e-12,1,a\n0.0,2,b\n,3,c\n"
+
+
+# Seeds and test images ------------------------------------------------------------------------------------------------
+
+PAIR = {"variants": {"b": {"against": None}, "v": {"against": "b"}}}
+
+
+def answers(rng: np.random.Generator, seeds: int, images: int, gain: float = 0.0) -> dict[tuple[str, int], np.ndarray]:
+    """Right answers of two variants over images that are easy or hard for all, and seeds that are good or bad."""
+    easy = rng.normal(0.5, 1, images)
+    runs = {}
+    for seed, variant in itertools.product(range(seeds), "bv"):
+        skill = gain * (variant == "v") + rng.normal(0, 0.2)
+        runs[variant, seed] = easy + skill + rng.normal(0, 1, images) > 0
+    return runs
+
+
+def test_image_bootstrap_against_a_naive_loop() -> None:
+    n_seeds, n_images, resamples = 3, 15, 450
+    correct = answers(np.random.default_rng(8), n_seeds, n_images)
+    row = s.image_bootstrap(PAIR, correct, resamples).iloc[0]
+    draw_images, draw_seeds = np.random.default_rng(0), np.random.default_rng(0)
+    drawn = []
+    for images in draw_images.integers(n_images, size=(resamples, n_images)):
+        counts = draw_seeds.multinomial(n_seeds, [1 / n_seeds] * n_seeds)
+        seeds = [k for k, count in enumerate(counts) for _ in range(count)]
+        drawn.append(np.mean([100.0 * correct["v", k][i] - 100.0 * correct["b", k][i] for k in seeds for i in images]))
+    everything = [100.0 * (correct["v", k].mean() - correct["b", k].mean()) for k in range(n_seeds)]
+    assert row[["n_seeds", "n_images"]].tolist() == [n_seeds, n_images]
+    assert row["mean_difference"] == pytest.approx(np.mean(everything), rel=1e-5)
+    assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), rel=1e-5)
+
+
+def test_image_bootstrap_has_the_variance_of_the_formula() -> None:
+    n_seeds, n_images = 10, 800
+    correct = answers(np.random.default_rng(9), n_seeds, n_images)
+    d = np.array([100.0 * correct["v", k] - 100.0 * correct["b", k] for k in range(n_seeds)])
+    # counts of a multinomial: E[w w'] = 1 + identity - 1/n, for seeds and for images, independently
+    second = [1 + np.eye(n) - 1 / n for n in (n_seeds, n_images)]
+    variance = (np.sum(d * (second[0] @ d @ second[1])) - d.sum() ** 2) / (n_seeds * n_images) ** 2
+    row = s.image_bootstrap(PAIR, correct, resamples=8_000).iloc[0]
+    assert (row["high"] - row["low"]) / (2 * 1.96) == pytest.approx(math.sqrt(variance), rel=0.05)
+
+
+def test_image_bootstrap_covers() -> None:
+    draws, rng, covered = 300, np.random.default_rng(10), 0
+    for _ in range(draws):  # fresh seeds and fresh images each time: the truth is a difference of 0
+        row = s.image_bootstrap(PAIR, answers(rng, 10, 150), resamples=400).iloc[0]
+        covered += row["low"] <= 0 <= row["high"]
+    assert covered / draws >= 0.95 - slack(0.95, draws)
+
+
+def test_image_bootstrap_small_and_wrong_input() -> None:
+    correct = answers(np.random.default_rng(11), 2, 20)
+    row = s.image_bootstrap(PAIR, correct).iloc[0]
+    mean = np.mean([100 * (correct["v", k].mean() - correct["b", k].mean()) for k in (0, 1)])
+    assert row["mean_difference"] == pytest.approx(mean)
+    assert row[["low", "high"]].isna().all()
+    assert s.image_bootstrap(PAIR, {})["n_seeds"].tolist() == [0]
+    with pytest.raises(UserError, match="cover 19 and 20 test images"):
+        s.image_bootstrap(PAIR, {**correct, ("v", 2): np.ones(19, bool)})
+
+
+def test_image_bootstrap_rows_depend_on_their_own_runs_only() -> None:
+    correct = answers(np.random.default_rng(12), 4, 100)
+    alone = s.image_bootstrap(PAIR, correct)
+    more = {("other", 0): np.ones(100, bool), **dict(reversed(correct.items())), ("v", 9): np.ones(100, bool)}
+    study = {"variants": {"other": {"against": "b"}, **PAIR["variants"]}}
+    assert s.image_bootstrap(study, more).iloc[1:].to_csv(index=False) == alone.to_csv(index=False)

@@ -1,0 +1,177 @@
+"""From records to tables: what they hold, in which order, and what happens to a record that is not whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import CARRY, SMALL, run_program, study_of, tabulated, write_results
+
+from temporal_shortcuts import tables
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.outputs import COLLECTED, TABULATED
+from temporal_shortcuts.study import Study
+
+DIVERGED = {"variants": {"lr_diverged": {"learning_rate": 1.0, "label": "learning rate 1"}}}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path, tables.Tables]:
+    folder = tmp_path_factory.mktemp("results") / "small"
+    study, read = tabulated(folder, SMALL, DIVERGED)
+    return study, folder, read
+
+
+def test_metrics_hold_each_record_in_full_and_in_order(small):
+    study, folder, read = small
+    assert list(read.metrics[["variant", "seed"]].drop_duplicates().itertuples(index=False, name=None)) == [
+        (run.variant, run.seed) for run in study.runs
+    ]
+    for run in study.runs:
+        own = read.metrics[(read.metrics["variant"] == run.variant) & (read.metrics["seed"] == run.seed)]
+        lines = (folder / run.record).read_text().splitlines()
+        assert list(own.columns[2:]) == lines[0].split(",")
+        recorded = np.array([[float(value) for value in line.split(",")] for line in lines[1:]])
+        np.testing.assert_array_equal(own.iloc[:, 2:].to_numpy(float), recorded)
+
+
+def test_runs_hold_the_endpoints_of_each_run(small):
+    study, _, read = small
+    assert list(read.runs.columns) == tables.RUN_COLUMNS
+    for row, run in zip(read.runs.to_dict("records"), study.runs, strict=True):
+        own = read.metrics[(read.metrics["variant"] == run.variant) & (read.metrics["seed"] == run.seed)]
+        accuracy = own["test_accuracy"].to_numpy()
+        assert row["fingerprint"] == run.fingerprint
+        assert row["epochs"] == 8
+        assert row["last5"] == pytest.approx(accuracy[-5:].mean(), abs=1e-15)
+        assert (row["final"], row["best"]) == (accuracy[-1], accuracy.max())
+        assert row["weights_final"] == run.fingerprint * 4
+        assert (row["diverged_epoch"] == 3) if run.variant == "lr_diverged" else np.isnan(row["diverged_epoch"])
+
+
+def test_summary_and_stability_follow_from_the_runs(small):
+    study, _, read = small
+    assert list(read.summary["variant"]) == list(study.resolved["variants"])
+    row = read.summary.set_index("variant").loc["benchmark"]
+    own = read.runs[read.runs["variant"] == "benchmark"]
+    assert (row["n"], row["diverged"], row["published"]) == (3, 0, 0.9198)
+    assert row["label"] == study.resolved["variants"]["benchmark"]["label"]
+    assert row["last5_mean"] == pytest.approx(own["last5"].mean(), rel=1e-5)
+    assert row["best_sd"] == pytest.approx(own["best"].std(ddof=1), rel=1e-5)
+    assert read.summary.set_index("variant").loc["lr_diverged", "diverged"] == 3
+    stable = read.stability.set_index("variant").loc["benchmark"]
+    assert stable["stable_epoch_min"] == own["stable_epoch"].min()
+    assert stable["stable_epoch_mean"] == pytest.approx(own["stable_epoch"].mean(), rel=1e-5)
+    assert stable["tolerance"] == study.resolved["tolerance"]
+
+
+def test_one_seed_is_enough_for_the_tables(tmp_path):
+    _, read = tabulated(tmp_path, SMALL, {"seeds": [7]})
+    assert set(read.summary["n"]) == {1}
+    assert read.summary["last5_sd"].isna().all()
+    assert (read.claims["verdict"] == "undecided").all()
+
+
+def test_the_carry_has_a_column_only_where_it_is_evaluated(small, tmp_path):
+    _, read = tabulated(tmp_path, CARRY)
+    assert tables.WITH_CARRY in read.metrics.columns
+    assert tables.WITH_CARRY not in small[2].metrics.columns
+
+
+def test_the_programs_write_the_same_bytes(small, tmp_path):
+    study, folder, _ = small
+    target = write_results(study, tmp_path / "small")
+    for program in ("collect", "analyse"):
+        assert run_program(program, "--study", target) == 0
+    for name in (*COLLECTED, *TABULATED):
+        assert (target.parent / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def _header(text: str) -> str:
+    return text.replace("test_accuracy", "accuracy")
+
+
+def _short(text: str) -> str:
+    return "\n".join(text.splitlines()[:-1]) + "\n"
+
+
+def _twice(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join([*lines[:3], lines[2], *lines[4:]]) + "\n"
+
+
+def _above_one(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join([*lines[:-1], lines[-1].rpartition(",")[0] + ",1.01"]) + "\n"
+
+
+def _missing_accuracy(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join([*lines[:-1], lines[-1].rpartition(",")[0] + ",nan"]) + "\n"
+
+
+def _word(text: str) -> str:
+    return text.replace("\n2,", "\ntwo,")
+
+
+def _ragged(text: str) -> str:
+    return text.replace("\n2,", "\n2,0.1,")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_header, _short, _twice, _above_one, _missing_accuracy, _word, _ragged, lambda text: "", lambda text: "\0"],
+)
+def test_a_record_that_is_not_whole_is_named(tmp_path, damage):
+    study = study_of(SMALL)
+    write_results(study, tmp_path)
+    path = tmp_path / study.runs[4].record
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(UserError) as complaint:
+        tables.collect(study, tmp_path)
+    assert str(path) in str(complaint.value)
+
+
+def test_a_diverged_record_is_whole(small):
+    read = small[2]
+    diverged = read.metrics[read.metrics["variant"] == "lr_diverged"]
+    assert diverged["train_loss"].isna().sum() == 3 * 6
+
+
+def test_files_beside_a_record_are_named(tmp_path):
+    study = study_of(SMALL)
+    write_results(study, tmp_path)
+    record = tmp_path / study.runs[2].record
+    runs = tables.collect(study, tmp_path)[1]
+    bits = record.with_suffix(".correct.npy")
+    bits.write_bytes(bits.read_bytes()[:-20])
+    with pytest.raises(UserError, match=bits.name):
+        tables.tabulate(study, tmp_path, runs)
+    sidecar = record.with_suffix(".json")
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"fingerprint": "another"}))
+    with pytest.raises(UserError, match=sidecar.name):
+        tables.collect(study, tmp_path)
+    sidecar.unlink()
+    with pytest.raises(UserError, match=sidecar.name):
+        tables.collect(study, tmp_path)
+
+
+def test_a_program_complains_in_one_sentence(tmp_path, capsys):
+    study = study_of(SMALL)
+    target = write_results(study, tmp_path)
+    (tmp_path / study.runs[0].record).unlink()
+    for program, missing in (("collect", study.runs[0].record), ("analyse", "runs.csv")):
+        assert run_program(program, "--study", target) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert missing in said
+
+
+def test_tables_read_back_as_written(tmp_path):
+    table = pd.DataFrame({"x": [0.1 + 0.2, 1e-17, np.nan], "n": [1, 2, 3]})
+    tables.write_table(table, tmp_path / "table.csv")
+    pd.testing.assert_frame_equal(tables.read_table(tmp_path / "table.csv"), table)
+    assert b"\r" not in (tmp_path / "table.csv").read_bytes()

@@ -1,0 +1,117 @@
+"""docs/adapting.md, tried exactly as written: each of its blocks, in order, in a copy of the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_study import PARTS, ROOT
+
+PAGE = ROOT / "docs" / "adapting.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLACE = re.compile(r"# (at the end of )?(studies/\w+\.yaml)\n")
+EDITED = ("src/temporal_shortcuts/shortcuts.py", "workflow/schemas/study.schema.yaml")
+
+
+class Reader:
+    """Somebody who follows the page in a copy of the repository."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for part in PARTS:
+            source = ROOT / part
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, folder / part)
+        (folder / "studies").mkdir()
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src"), "HOME": str(folder)}
+        self.said: list[str] = []
+
+    def follow(self, language: str, text: str) -> None:
+        if language == "yaml":
+            place = PLACE.match(text)
+            assert place, f"a block does not say where it stands:\n{text}"
+            with (self.folder / place[2]).open("a" if place[1] else "x") as file:
+                file.write(text[place.end() :])
+        else:
+            commands = {
+                "sh": ["bash", "-euo", "pipefail", "-s"],
+                "diff": ["git", "apply", "-"],
+                "python": [sys.executable, "-"],
+            }
+            done = self.run(*commands[language], given=text)
+            assert done.returncode == 0, f"{text}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+            self.said.append(done.stdout + done.stderr)
+
+    def run(self, *command: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, input=given, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=1200
+        )
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    reader = Reader(tmp_path_factory.mktemp("reader"))
+    for language, text in BLOCK.findall(PAGE.read_text()):
+        reader.follow(language, text)
+    return reader
+
+
+def jobs(output: str) -> dict[str, int]:
+    """Jobs of each rule that a Snakemake command ran."""
+    return {rule: int(count) for rule, count in re.findall(r"^(segment|record) +(\d+)$", output, re.MULTILINE)}
+
+
+def records(reader: Reader, study: str) -> set[str]:
+    return {path.parent.name for path in (reader.folder / "results" / study / "records").glob("*/*.csv")}
+
+
+def test_each_block_works_as_written(reader: Reader) -> None:
+    assert "# A study of my own" in (reader.folder / "results" / "mine" / "README.md").read_text()
+    assert records(reader, "mine") == {"benchmark", "batch_res_late", "gentle", "smoothed"}
+    assert records(reader, "sky") == {"benchmark"}
+
+
+def test_each_command_trains_what_the_page_says(reader: Reader) -> None:
+    study, gentle, smoothed, sky = (jobs(said) for said in reader.said if "Job stats" in said)
+    assert study == {"segment": 3, "record": 2}
+    assert gentle["record"] == smoothed["record"] == sky["record"] == 1
+    logs = [
+        path.read_text().splitlines()[0] for path in (reader.folder / "work" / "logs" / "segment").glob("*-final.log")
+    ]
+    assert "epochs 3 to 3 of gentle seed 0" in logs
+    assert "epochs 2 to 3 of smoothed seed 0" in logs
+
+
+def test_a_kind_touches_one_file_and_a_line_of_the_schema(reader: Reader) -> None:
+    for name in EDITED:
+        assert (reader.folder / name).read_text() != (ROOT / name).read_text()
+    (before, after) = ((folder / EDITED[1]).read_text().splitlines() for folder in (ROOT, reader.folder))
+    assert sum(old != new for old, new in zip(before, after, strict=True)) == 1
+    source = Path("src", "temporal_shortcuts")
+    changed = [
+        path.name
+        for path in sorted((ROOT / source).glob("*.py"))
+        if path.read_bytes() != (reader.folder / source / path.name).read_bytes()
+    ]
+    assert changed == ["shortcuts.py"]
+
+
+def test_the_right_checksum_is_named_for_zeros(reader: Reader) -> None:
+    text = (reader.folder / "studies" / "sky.yaml").read_text()
+    (checksum,) = re.findall(r"sha256:[0-9a-f]{64}", text)
+    (reader.folder / "studies" / "zeros.yaml").write_text(text.replace(checksum, "sha256:" + "0" * 64))
+    done = reader.run("snakemake", "data", "--cores", "1", "--configfile", "studies/zeros.yaml")
+    assert done.returncode != 0
+    assert f"data.checksum: {checksum}" in done.stdout + done.stderr
+
+
+def test_the_notebook_shows_a_record_and_probabilities(reader: Reader) -> None:
+    assert any("test_accuracy" in said and "train_loss" in said for said in reader.said)
+    (last,) = re.findall(r"tensor\(\[\[(.*?)\]\]", reader.said[-1])
+    assert sum(map(float, last.split(","))) == pytest.approx(1, abs=1e-3)

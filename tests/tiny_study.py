@@ -1,0 +1,112 @@
+"""A study that trains in seconds, in a copy of the repository's workflow, for tests that run Snakemake as a user does."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "src")
+
+
+@cache
+def digits_checksum(images_per_class: int) -> str:
+    from temporal_shortcuts import images, sources
+
+    data = {"source": "digits", "name": "digits", "images_per_class": images_per_class}
+    return images.checksum(sources.load(data, Path()))
+
+
+def tiny_study() -> dict[str, Any]:
+    """All seven published variants on 200 digits, three epochs, width 2, one seed."""
+    return {
+        "study": "tiny",
+        "title": "A study that trains in seconds",
+        "scale": "a toy",
+        "data": {
+            "name": "digits",
+            "source": "digits",
+            "images_per_class": 20,
+            "checksum": digits_checksum(20),
+        },
+        "protocol": {"width": 2, "epochs": 3, "batch_size": 64, "device": "cpu"},
+        "seeds": [0],
+        "variants": {
+            "lr_0.001": None,
+            "batch_res_late": {"shortcut": {"onset": 2}},
+            "epoch_res_late": {"shortcut": {"onset": 2}},
+        },
+        "claims": [],
+    }
+
+
+class Workplace:
+    """A folder with the workflow and one study, as a clone has them."""
+
+    def __init__(self, folder: Path, study: dict[str, Any] | None = None):
+        self.folder = folder
+        folder.mkdir(parents=True)
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            else:
+                shutil.copy(source, folder / part)
+        self.study = study or tiny_study()
+        self.save()
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / "tiny"
+
+    def save(self) -> None:
+        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(self.study, sort_keys=False))
+
+    def command(self, *targets: str, cores: int = 2, options: tuple[str, ...] = ()) -> list[str]:
+        head = [sys.executable, "-m", "snakemake", *targets, "--cores", str(cores), "--configfile", "tiny.yaml"]
+        return [*head, *options]
+
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "PYTHONPATH": str(self.folder / "src")}
+
+    def run(self, *targets: str, cores: int = 2, options: tuple[str, ...] = ()) -> str:
+        """Run Snakemake to its end; its output. Fails the test if Snakemake fails."""
+        done = subprocess.run(
+            self.command(*targets, cores=cores, options=options),
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        return done.stdout + done.stderr
+
+    def planned(self, *targets: str) -> dict[str, int]:
+        """Number of jobs of each rule that Snakemake would run."""
+        output = self.run(*targets, options=("-n",))
+        return {rule: int(count) for rule, count in re.findall(r"^([a-z]\w*) +(\d+)$", output, re.MULTILINE)}
+
+    def files(self) -> dict[str, bytes]:
+        """Every file of the study's results."""
+        paths = sorted(path for path in self.results.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.results)): path.read_bytes() for path in paths}
+
+    def clone(self, folder: Path, seed: int) -> Workplace:
+        """What git would give: the committed files, no work folder, no .snakemake, and times in some order."""
+        other = Workplace(folder, yaml.safe_load((self.folder / "tiny.yaml").read_text()))
+        shutil.copytree(self.results, other.results)
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        random.Random(seed).shuffle(paths)
+        for order, path in enumerate(paths):
+            os.utime(path, (1_700_000_000 + order, 1_700_000_000 + order))
+        return other

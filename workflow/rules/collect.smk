@@ -1,0 +1,55 @@
+"""The tables: records gathered into CSV files, and the statistics made from them.
+
+Needs the records. Makes results/<study>/*.csv. study.json is an input, so that an edited study makes them anew.
+"""
+
+
+localrules:
+    tables,
+    collect,
+    analyse,
+
+
+rule tables:
+    """All tables."""
+    input:
+        RECORDS,
+        TABLES,
+
+
+rule collect:
+    """Gather the records: one row a run and epoch (metrics.csv), and one row a run (runs.csv)."""
+    input:
+        RECORDS,
+        code("tables.py", "statistics.py"),
+        study=STUDY_FILE,
+    output:
+        COLLECTED,
+    log:
+        f"{WORK}/logs/collect/{STUDY.name}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        script=SCRIPTS / "collect.py",
+    shell:
+        "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"
+
+
+rule analyse:
+    """Summaries, stable epochs, paired comparisons with the benchmark, and a verdict for each claim."""
+    input:
+        COLLECTED,
+        code("tables.py", "statistics.py", "claims.py"),
+        study=STUDY_FILE,
+    output:
+        [report(path, caption="../report/table.rst", category="Tables") for path in ANALYSED],
+    log:
+        f"{WORK}/logs/analyse/{STUDY.name}.log",
+    benchmark:
+        f"{WORK}/benchmarks/analyse/{STUDY.name}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        script=SCRIPTS / "analyse.py",
+    shell:
+        "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"

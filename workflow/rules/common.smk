@@ -1,0 +1,77 @@
+"""Reads the study: the configuration is checked, and study.json, on which the cheap stages depend, is brought up to date."""
+
+from temporal_shortcuts import errors, outputs, records, study as studies
+
+
+def read_study():
+    """The configuration that Snakemake merged, checked; what the command line gives counts after config.yaml."""
+    global STUDY
+    given, here = workflow.overwrite_configfiles, Path.cwd()
+    overlays = [path.relative_to(here) if path.is_relative_to(here) else path for path in given]
+    STUDY = studies.resolve(config, [*workflow.configfiles[len(given) :], *overlays])
+
+
+errors.main(read_study)
+
+SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+CODE = Path(workflow.basedir) / "src" / "temporal_shortcuts"
+WORK = str(Path(config["work"]))
+RESULTS = str(Path(config["results"]) / STUDY.name)
+STUDY_FILE = f"{RESULTS}/study.json"
+DATA = f"{WORK}/data/{STUDY.data_folder}"
+RUNS = {run.record: run for run in STUDY.runs}
+RECORDS = [f"{RESULTS}/{name}" for run in STUDY.runs for name in run.record_files]
+COLLECTED = [f"{RESULTS}/{name}" for name in outputs.COLLECTED]
+ANALYSED = [f"{RESULTS}/{name}" for name in outputs.TABULATED]
+TABLES = COLLECTED + ANALYSED
+FIGURES = [f"{RESULTS}/figures/{name}" for name in outputs.figures_of(STUDY.resolved)]
+BLOCKS = [f"{RESULTS}/blocks/{name}" for name in outputs.blocks_of(STUDY.resolved)]
+README = [f"{RESULTS}/README.md", *BLOCKS]
+FRONT_PAGE = f"{WORK}/front_page/{STUDY.name}.done"
+IMAGES = [
+    f"{DATA}/{name}"
+    for name in ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "data.json")
+]
+ENVIRONMENT = "../../envs/environment.yaml"
+
+# glibc gives large tensors back to the kernel after each use unless told otherwise; it costs a step some 7 % to fault them in again.
+MALLOC = "MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864"
+
+MISSING = [run for run in STUDY.runs if not records.is_there(run, Path(RESULTS))]
+
+
+def parent_of(wildcards):
+    """The state that a segment starts from, if it does not start from the initial weights."""
+    parent = STUDY.segments[wildcards.state].parent
+    return ancient(f"{WORK}/states/{parent}.state") if parent else []
+
+
+def source_of(wildcards):
+    """Nothing when the record is there, an equal run's record under another name if there is one, else the final state."""
+    run = RUNS[f"records/{wildcards.run}.csv"]
+    folder = Path(RESULTS)
+    if records.is_there(run, folder):
+        return []
+    equal = records.equal_record(run, folder)
+    return ancient(str(equal) if equal else f"{WORK}/states/{run.fingerprint}-final.state")
+
+
+def code(*patterns):
+    """Files of the package whose text decides what a cheap stage makes."""
+    return sorted(str(path) for pattern in patterns for path in CODE.glob(pattern))
+
+
+wildcard_constraints:
+    state="[0-9a-f]{16}-(final|branch)",
+    run=r"[A-Za-z0-9][A-Za-z0-9_.-]*/seed\d+-[0-9a-f]{16}",
+
+
+# The cheap stages have study.json as an input. It is written only when its content changes, and touched while a record is
+# missing, so that no table can be newer than a study, or a set of records, that it does not show.
+def update_study_file():
+    if not STUDY.write(Path(STUDY_FILE)) and MISSING:
+        os.utime(STUDY_FILE)
+
+
+if workflow.is_main_process:
+    errors.main(update_study_file)

@@ -1,0 +1,35 @@
+"""The data: downloaded or read from a copy, checked, and brought to uint8 arrays that are mapped into memory.
+
+Needs nothing. Makes work/data/<identity>/ with the images and labels of both splits.
+"""
+
+import json
+
+
+localrules:
+    data,
+
+
+rule data:
+    """The prepared data."""
+    input:
+        IMAGES,
+
+
+rule prepare:
+    """Download or read the source, check it against its pinned checksum, and write the arrays."""
+    output:
+        IMAGES,
+    log:
+        f"{WORK}/logs/prepare/{STUDY.data_folder}.log",
+    benchmark:
+        f"{WORK}/benchmarks/prepare/{STUDY.data_folder}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        data=json.dumps(config["data"], sort_keys=True),
+        cache=f"{WORK}/downloads",
+        folder=lambda wildcards, output: os.path.dirname(output[0]),
+        script=SCRIPTS / "prepare.py",
+    shell:
+        "python {params.script:q} --data {params.data:q} --cache {params.cache:q} --output {params.folder:q} > {log:q} 2>&1"

@@ -1,0 +1,82 @@
+"""What people look at: figures, the study's README, and the pieces of it for the repository's README.
+
+Needs the tables. Makes results/<study>/figures/, README.md and blocks/.
+"""
+
+
+localrules:
+    figures,
+    draw,
+    readme,
+    write_readme,
+    front_page,
+
+
+rule figures:
+    """All figures."""
+    input:
+        RECORDS,
+        FIGURES,
+
+
+rule draw:
+    """Draw the study's figures: SVG files that are the same bytes each time."""
+    input:
+        TABLES,
+        code("figures*.py", "diagrams.py", "outputs.py", "findings.py", "tables.py", "statistics.py"),
+        study=STUDY_FILE,
+    output:
+        [report(path, caption="../report/figure.rst", category="Figures") for path in FIGURES],
+    log:
+        f"{WORK}/logs/draw/{STUDY.name}.log",
+    benchmark:
+        f"{WORK}/benchmarks/draw/{STUDY.name}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        script=SCRIPTS / "draw.py",
+    shell:
+        "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"
+
+
+rule readme:
+    """The study's README, and the repository's where it shows this study."""
+    input:
+        RECORDS,
+        README,
+        FRONT_PAGE if config["front_page"] else [],
+
+
+rule write_readme:
+    """Write the study's README and the pieces for the repository's, with every number from a table."""
+    input:
+        TABLES,
+        code("texts.py", "findings.py", "chinese.py", "outputs.py", "tables.py", "statistics.py", "templates/*"),
+        study=STUDY_FILE,
+    output:
+        README,
+    log:
+        f"{WORK}/logs/readme/{STUDY.name}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        script=SCRIPTS / "readme.py",
+    shell:
+        "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"
+
+
+rule front_page:
+    """Put the study's pieces between their markers in the repository's README."""
+    input:
+        BLOCKS,
+    output:
+        touch(FRONT_PAGE),
+    log:
+        f"{WORK}/logs/front_page/{STUDY.name}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        script=SCRIPTS / "splice.py",
+        readmes=["README.md", "README.zh.md"],
+    shell:
+        "python {params.script:q} {params.readmes:q} > {log:q} 2>&1"

@@ -1,0 +1,24 @@
+"""A study's tables -> figures/*.svg, all of them or those that are named."""
+
+import argparse
+from pathlib import Path
+
+from temporal_shortcuts import figures
+from temporal_shortcuts.errors import main
+from temporal_shortcuts.study import load_resolved
+from temporal_shortcuts.tables import Tables
+
+
+def program() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--study", type=Path, required=True, help="results/<study>/study.json; the tables stand beside it"
+    )
+    parser.add_argument("figures", nargs="*", help="names such as forest.svg; without any, all that the study has")
+    arguments = parser.parse_args()
+    folder = arguments.study.parent
+    figures.draw(load_resolved(arguments.study).resolved, Tables.read(folder), folder / "figures", arguments.figures)
+
+
+if __name__ == "__main__":
+    main(program)

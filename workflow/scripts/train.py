@@ -1,0 +1,50 @@
+"""Train one segment of a study: from the state of its parent, if it has one, to the state that it is named after."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from temporal_shortcuts import errors, numerics
+from temporal_shortcuts.study import load_resolved
+
+
+def program() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", type=Path, required=True, help="results/<study>/study.json")
+    parser.add_argument("--state", required=True, help="name of the state to make")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the prepared data")
+    parser.add_argument("--work", type=Path, required=True, help="folder for states and progress")
+    parser.add_argument("--checkpoint-minutes", type=float, default=5.0)
+    parser.add_argument(
+        "--force-environment", action="store_true", help="go on with a state of another numeric environment"
+    )
+    args = parser.parse_args()
+    study = load_resolved(args.study)
+    if args.state not in study.segments:
+        raise errors.UserError(
+            f"{args.study} has no segment {args.state}: the study has changed; run the same command again."
+        )
+    segment = study.segments[args.state]
+    numerics.pin(segment.settings["instruction_set"])
+
+    from temporal_shortcuts.images import open_images
+    from temporal_shortcuts.training import train_segment
+
+    runs = ", ".join(f"{run.variant} seed {run.seed}" for run in study.runs if segment in study.chain(run))
+    print(f"epochs {segment.start + 1} to {segment.stop} of {runs}", flush=True)
+    states = args.work / "states"
+    train_segment(
+        segment,
+        open_images(args.data, study.resolved["data"]["checksum"]),
+        args.work,
+        states / f"{segment.parent}.state" if segment.parent else None,
+        states / f"{segment.state}.state",
+        force=args.force_environment,
+        checkpoint_minutes=args.checkpoint_minutes,
+        say=lambda line: print(line, flush=True),
+    )
+
+
+if __name__ == "__main__":
+    errors.main(program)
