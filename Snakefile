@@ -2,7 +2,7 @@
 
     snakemake --cores all                                        the published protocol (config.yaml; needs a GPU or days)
     snakemake --cores 2 --configfile studies/demo.yaml           the demo, in minutes
-    snakemake --cores 2 --configfile studies/demo.yaml NAME      one variant with all its seeds, or a stage:
+    snakemake NAME --cores 2 --configfile studies/demo.yaml      one variant with all its seeds, or a stage:
                                                                  data, records, tables, figures, readme
 
 One direction: source -> prepare -> segment -> ... -> record -> metrics -> tables, figures -> README.
@@ -46,3 +46,20 @@ rule all:
         TABLES,
         FIGURES,
         README,
+    message:
+        f"All of {RESULTS}"
+
+
+onsuccess:
+    from temporal_shortcuts import ending
+
+    ending.succeeded(
+        STUDY, Path(RESULTS), [path for job in workflow.dag.needrun_jobs(False) for path in job.output]
+    )
+
+
+onerror:
+    from temporal_shortcuts import ending
+
+    jobs = [(str(job.output[0]), str(job.log[0])) for job in workflow.scheduler.failed if job.output]
+    ending.failed(jobs, workflow.config_settings.configfiles, workflow.config_settings.config_args or [])

@@ -128,7 +128,8 @@ def _sentence(error: jsonschema.ValidationError) -> str:
             return f"found {found}{nearest(error.instance, limit)}, but it must be one of {', '.join(limit)}."
         case "type":
             kinds = limit if isinstance(limit, list) else [limit]
-            return f"found {found}, but it must be {' or '.join(_KINDS[kind] for kind in kinds)}{about}."
+            hint = "; after --config, write True or False" if error.instance in ("true", "false") else ""
+            return f"found {found}, but it must be {' or '.join(_KINDS[kind] for kind in kinds)}{about}{hint}."
         case "pattern":
             return f"found {found}, but it must be {error.schema['form']}{about}."
         case "uniqueItems":

@@ -206,6 +206,12 @@ class Study:
     def variant_runs(self, variant: str) -> list[Run]:
         return [run for run in self.runs if run.variant == variant]
 
+    def name_of(self, segment: Segment) -> str:
+        """A segment for people: its first run, and how many others share it."""
+        runs = [run for run in self.runs if segment in self.chain(run)]
+        others = f" + {len(runs) - 1} more" if len(runs) > 1 else ""
+        return f"{runs[0].variant} seed {runs[0].seed}{others}"
+
     @property
     def epochs_trained(self) -> int:
         """Epochs that are trained for the whole study, prefixes shared."""

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from temporal_shortcuts import records
-from temporal_shortcuts.study import Run, Segment, Study
+from temporal_shortcuts.study import Segment, Study
 
 SILENT = 300
 """Seconds without a sign of life after which a job is taken for dead: a killed one leaves its file behind."""
@@ -96,18 +96,12 @@ def _jobs(study: Study, folder: Path, now: float) -> list[Job]:
             epochs = content["epoch"] + content["step"] / content["steps"]
             silent = max(0.0, now - content["time"])
             found = Job(
-                segment, _name(study, segment), epochs, content["test_accuracy"], content["seconds_per_epoch"], silent
+                segment, study.name_of(segment), epochs, content["test_accuracy"], content["seconds_per_epoch"], silent
             )
         except (OSError, ValueError, KeyError, TypeError):  # just finished, just being written, or of another study
             continue
         jobs.append(found)
     return jobs
-
-
-def _name(study: Study, segment: Segment) -> str:
-    runs: list[Run] = [run for run in study.runs if segment in study.chain(run)]
-    others = f" + {len(runs) - 1} more" if len(runs) > 1 else ""
-    return f"{runs[0].variant} seed {runs[0].seed}{others}"
 
 
 def _epochs_left(chains: list[list[Segment]], jobs: list[Job], states: Path) -> dict[str, float]:

@@ -15,6 +15,8 @@ rule tables:
     input:
         RECORDS,
         TABLES,
+    message:
+        "All tables"
 
 
 rule collect:
@@ -31,6 +33,8 @@ rule collect:
         ENVIRONMENT
     params:
         script=SCRIPTS / "collect.py",
+    message:
+        "Gather the records"
     shell:
         "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"
 
@@ -51,5 +55,7 @@ rule analyse:
         ENVIRONMENT
     params:
         script=SCRIPTS / "analyse.py",
+    message:
+        "Make the tables"
     shell:
         "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"

@@ -50,6 +50,12 @@ def parent_of(wildcards):
     return ancient(f"{WORK}/states/{parent}.state") if parent else []
 
 
+def title_of(wildcards):
+    """What a segment trains, for people."""
+    segment = STUDY.segments[wildcards.state]
+    return f"epochs {segment.start + 1} to {segment.stop} of {STUDY.name_of(segment)}"
+
+
 def source_of(wildcards):
     """Nothing when the record is there, an equal run's record under another name if there is one, else the final state."""
     run = RUNS[f"records/{wildcards.run}.csv"]

@@ -14,6 +14,8 @@ rule data:
     """The prepared data."""
     input:
         IMAGES,
+    message:
+        f"The prepared data: {DATA}"
 
 
 rule prepare:
@@ -31,5 +33,7 @@ rule prepare:
         cache=f"{WORK}/downloads",
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         script=SCRIPTS / "prepare.py",
+    message:
+        "Prepare the data"
     shell:
         "python {params.script:q} --data {params.data:q} --cache {params.cache:q} --output {params.folder:q} > {log:q} 2>&1"

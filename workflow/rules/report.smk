@@ -17,6 +17,8 @@ rule figures:
     input:
         RECORDS,
         FIGURES,
+    message:
+        "All figures"
 
 
 rule draw:
@@ -35,6 +37,8 @@ rule draw:
         ENVIRONMENT
     params:
         script=SCRIPTS / "draw.py",
+    message:
+        "Draw the figures"
     shell:
         "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"
 
@@ -45,6 +49,8 @@ rule readme:
         RECORDS,
         README,
         FRONT_PAGE if config["front_page"] else [],
+    message:
+        "The README"
 
 
 rule write_readme:
@@ -61,6 +67,8 @@ rule write_readme:
         ENVIRONMENT
     params:
         script=SCRIPTS / "readme.py",
+    message:
+        "Write the README"
     shell:
         "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"
 
@@ -78,5 +86,7 @@ rule front_page:
     params:
         script=SCRIPTS / "splice.py",
         readmes=["README.md", "README.zh.md"],
+    message:
+        "Put the study's pieces into the repository's README"
     shell:
         "python {params.script:q} {params.readmes:q} > {log:q} 2>&1"

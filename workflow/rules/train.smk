@@ -14,6 +14,8 @@ rule records:
     """The records of all runs."""
     input:
         RECORDS,
+    message:
+        "The records of all runs"
 
 
 rule segment:
@@ -39,7 +41,10 @@ rule segment:
         minutes=config["checkpoint_minutes"],
         force="--force-environment" if config["force_environment"] else "",
         malloc=MALLOC,
+        title=title_of,
         script=SCRIPTS / "train.py",
+    message:
+        "Train {params.title}"
     shell:
         "{params.malloc} python {params.script:q} --study {params.study:q} --state {wildcards.state} --data {params.data:q}"
         " --work {params.work:q} --checkpoint-minutes {params.minutes} {params.force} > {log:q} 2>&1"
@@ -62,6 +67,8 @@ rule record:
         work=WORK,
         keep=("--keep-states " if config["keep_states"] else "") + ("--keep-weights" if config["keep_weights"] else ""),
         script=SCRIPTS / "record.py",
+    message:
+        "Record {wildcards.run}"
     shell:
         "python {params.script:q} --study {params.study:q} --record records/{wildcards.run}.csv --work {params.work:q}"
         " --source {input:q} {params.keep} > {log:q} 2>&1"
@@ -75,3 +82,5 @@ for variant in STUDY.resolved["variants"]:
         input:
             [f"{RESULTS}/{name}" for run in STUDY.variant_runs(variant) for name in run.record_files],
         localrule: True
+        message:
+            f"All runs of {variant}"

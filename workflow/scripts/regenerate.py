@@ -65,7 +65,9 @@ def _compare(before: dict[Path, bytes], after: dict[Path, bytes]) -> None:
     changed = [path for path in before | after if before.get(path) != after.get(path)]
     for path in changed:
         old, new = (side.get(path, b"").decode(errors="replace").splitlines() for side in (before, after))
-        print("\n".join([*difflib.unified_diff(old, new, f"committed {path}", f"regenerated {path}", "", "", 1, "")][:40]))
+        print(
+            "\n".join([*difflib.unified_diff(old, new, f"committed {path}", f"regenerated {path}", "", "", 1, "")][:40])
+        )
         if path in before:
             path.write_bytes(before[path])
     if changed:

@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from temporal_shortcuts import errors, records, tables
+from temporal_shortcuts import errors, records
 from temporal_shortcuts.study import Run, load_resolved
 
 
@@ -21,43 +20,34 @@ def program() -> None:
     parser.add_argument("--config", required=True, help="the study's file, for --configfile")
     parser.add_argument("--folder", type=Path, required=True, help="where to train; resumed if it is there")
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--summary", action="store_true", help="make all results there, and show the summary table")
+    parser.add_argument("--summary", action="store_true", help="make all results there, not the records alone")
     parser.add_argument("runs", nargs="*", help="variants, or <variant>/seed<k>; all of the study without any")
     args = parser.parse_args()
     if not args.study.is_file():
         raise errors.UserError(f"{args.study} is not there: name a committed study, such as STUDY=demo.")
     study = load_resolved(args.study)
-    runs = [run for run in study.runs if not args.runs or {run.variant, f"{run.variant}/seed{run.seed}"} & set(args.runs)]
-    unknown = set(args.runs) - {run.variant for run in study.runs} - {f"{run.variant}/seed{run.seed}" for run in study.runs}
+    runs = [
+        run for run in study.runs if not args.runs or {run.variant, f"{run.variant}/seed{run.seed}"} & set(args.runs)
+    ]
+    unknown = (
+        set(args.runs) - {run.variant for run in study.runs} - {f"{run.variant}/seed{run.seed}" for run in study.runs}
+    )
     if unknown:
         raise errors.UserError(f"{args.study} has no run {sorted(unknown)[0]!r}: name variants, or <variant>/seed<k>.")
     made = args.folder / "results" / study.name
     targets = ["all"] if args.summary else [str(made / run.record) for run in runs]
     places = [f"results={args.folder}/results", f"work={args.folder}/work", "front_page=False"]
-    command = ["snakemake", *targets, "--cores", str(args.cores), "--quiet", "rules", "host", "--configfile", args.config]
+    command = ["snakemake", *targets, "--cores", str(args.cores), "--configfile", args.config]
     if subprocess.run([*command, "--config", *places]).returncode != 0:
-        raise errors.UserError("the training did not finish; its last lines stand above, and the same command goes on from there.")
+        raise errors.UserError(
+            "the training did not finish; its last lines stand above, and the same command goes on from there."
+        )
     console = Console(width=None if sys.stdout.isatty() else 120)
-    if args.summary:
-        _show_summary(console, made)
     equal = sum([_compare(console, run, args.study.parent, made) for run in runs])
     console.print(f"{equal} of {len(runs)} records equal the committed ones byte for byte, weights included.")
-    if args.summary:
-        console.print(f"To look at: {made}/README.md, its figures in {made}/figures/, its tables in {made}/*.csv")
     if equal < len(runs):
         console.print("On another processor other last bits are possible; docs/exactness.md says what is promised.")
         sys.exit(0 if args.summary else 1)
-
-
-def _show_summary(console: Console, folder: Path) -> None:
-    summary = tables.read_table(folder / "summary.csv")
-    table = Table(title=f"{folder.name}: test accuracy, mean over the last 5 epochs, in percent")
-    for name in ("variant", "seeds", "mean", "sd", "best epoch", "published"):
-        table.add_column(name, justify="left" if name == "variant" else "right")
-    for row in summary.itertuples():
-        numbers = (row.last5_mean, row.last5_sd, row.best_mean, row.published)
-        table.add_row(row.label, str(row.n), *("" if value != value else f"{100 * value:.2f}" for value in numbers))
-    console.print(table)
 
 
 def _compare(console: Console, run: Run, committed: Path, made: Path) -> bool:

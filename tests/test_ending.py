@@ -1,0 +1,79 @@
+"""What stands in the terminal when Snakemake ends: a summary that fits it and paths that are there, or commands that work."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tiny_study import ROOT, Workplace, tiny_study
+
+from temporal_shortcuts import ending
+from temporal_shortcuts.study import load_resolved
+
+DEMO = ROOT / "results" / "demo"
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    """A study of one segment."""
+    study = tiny_study()
+    study["variants"] |= dict.fromkeys(
+        ("lr_0.1", "batch_res_start", "epoch_res_start", "batch_res_late", "epoch_res_late")
+    )
+    return Workplace(tmp_path / "place", study)
+
+
+def snakemake(workplace: Workplace, command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=workplace.folder, env=workplace.environment(), capture_output=True, text=True, timeout=600
+    )
+
+
+def test_a_run_ends_with_the_summary_and_with_paths_that_are_there(workplace: Workplace) -> None:
+    said = snakemake(workplace, workplace.command()).stdout
+    assert "tiny: test accuracy, mean over the last 5 epochs, in percent" in said
+    assert "a toy" in said
+    paths = re.findall(r"^  (results/\S+) ", said.partition("To look at:")[2], re.MULTILINE)
+    assert paths == [f"results/tiny/{name}" for name in ("README.md", "figures/", "*.csv", "records/")]
+    assert all(list(workplace.folder.glob(path)) for path in paths)
+    again = snakemake(workplace, workplace.command())
+    assert again.stdout == "", "where nothing was made, nothing is said"
+
+
+def test_a_failure_shows_the_log_and_a_command_that_runs_the_job_alone(workplace: Workplace) -> None:
+    broken = workplace.folder / "src" / "temporal_shortcuts" / "training.py"
+    text = broken.read_text()
+    broken.write_text(text + "\nraise RuntimeError('broken on purpose')\n")
+    done = snakemake(workplace, workplace.command(options=("--config", "keep_states=True")))
+    assert done.returncode == 1
+    assert "broken on purpose" in done.stderr
+    (line,) = re.findall(r"^  (snakemake .*)$", done.stdout, re.MULTILINE)
+    command, log = line.split("  # log: ")
+    assert "broken on purpose" in (workplace.folder / log).read_text()
+    broken.write_text(text)
+    alone = snakemake(workplace, shlex.split(command))
+    assert alone.returncode == 0, alone.stderr
+    state = shlex.split(command)[1]
+    assert (workplace.folder / state).is_file()
+    assert not list(workplace.results.glob("records/*/*.csv")), "it ran more than the one job"
+
+
+def test_the_summary_fits_eighty_columns() -> None:
+    console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(ending.summary(load_resolved(DEMO / "study.json"), DEMO))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    for label in ("benchmark (learning rate 0.01)", "epoch_res after 8 epochs"):
+        assert any(label in line for line in lines), lines
+
+
+def test_many_failures_are_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
+    ending.failed([(f"work/states/{n}.state", f"{n}.log") for n in range(9)], [Path.cwd() / "a study.yaml"], [])
+    lines = capsys.readouterr().out.splitlines()
+    assert "  snakemake work/states/0.state --cores 1 --configfile 'a study.yaml'  # log: 0.log" in lines
+    assert lines[-1] == "  and 4 more"
