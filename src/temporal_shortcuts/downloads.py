@@ -14,6 +14,7 @@ import pooch
 import requests
 import urllib3
 
+from temporal_shortcuts.checkpoints import naming
 from temporal_shortcuts.errors import UserError
 
 WITHOUT_NETWORK = "put a copy on this machine and name it as data.path, or run the demo study, which needs no download"
@@ -111,7 +112,8 @@ def _download(url: str, expected: Expected, file: Path, patience: Patience) -> N
 
     _say(f"downloading {url}")
     pooch.get_logger().setLevel("WARNING")
-    pooch.retrieve(url, expected.checksum, fname=file.name, path=file.parent, downloader=downloader)
+    with naming(file):
+        pooch.retrieve(url, expected.checksum, fname=file.name, path=file.parent, downloader=downloader)
 
 
 def _is_final(error: Exception) -> bool:

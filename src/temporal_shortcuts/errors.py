@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+
+_SPACE = "free some space on its disk"
+_PERMISSION = "give this user permission to write there"
+_REMEDIES = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EROFS: "make its file system writable",
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+}
+_NO_MEMORY = re.compile("out of memory|allocate memory|bad_alloc|failed to map segment", re.IGNORECASE)
+"""What torch, a GPU's driver and the dynamic linker say; each has a type of its own for it."""
 
 
 class UserError(Exception):
@@ -11,16 +26,40 @@ class UserError(Exception):
 
 
 def main(program: Callable[[], None]) -> None:
-    """Run a program; a `UserError` or a failure of the file system ends it with one sentence and exit status 2."""
+    """Run a program; a `UserError`, a failure of the file system or a lack of memory ends it with one sentence and status 2.
+
+    An interruption (Ctrl-C) ends it with one sentence and status 130.
+    """
     try:
         program()
-    except UserError as error:
-        sys.exit(_complain(str(error)))
-    except OSError as error:
+    except KeyboardInterrupt:
+        sys.exit(_complain("interrupted; the same command goes on from here.", 130))
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        sys.exit(_complain(sentence, 2))
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to say of an error, or None for one that is the program's own."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError) or (
+        isinstance(error, (OSError, RuntimeError, ImportError)) and _NO_MEMORY.search(str(error))
+    ):
+        return (
+            f"out of memory ({' '.join(str(error).split())[:200] or 'in Python'}); close other programs or run fewer jobs "
+            "at once (a smaller --cores), and run the same command again, which goes on from the last saved state."
+        )
+    if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(_complain(f"{where}{error.strerror or error}; mend that and run the same command again."))
+        remedy = _REMEDIES.get(error.errno or 0, "mend that")
+        return f"{where}{error.strerror or error}; {remedy} and run the same command again."
+    return None
 
 
-def _complain(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
-    return 2
+def _complain(sentence: str, status: int) -> int:
+    with suppress(OSError):  # the log may be on the disk that is full; the status says that something is wrong
+        print(f"error: {sentence}", file=sys.stderr, flush=True)
+    return status

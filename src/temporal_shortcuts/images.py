@@ -106,7 +106,7 @@ def open_images(folder: Path, pinned: str) -> Images:
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
         images = Images(**arrays, classes=tuple(described["classes"]))
         _check(images, described["shapes"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, EOFError) as error:
         why = str(error) if isinstance(error, (OSError, ValueError)) else f"data.json: {error!r}"
         raise UserError(f"{folder}: the prepared data is incomplete or damaged ({why}); delete this folder.") from error
     if pinned not in (found, known_as):

@@ -13,7 +13,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -442,10 +442,11 @@ class Watch:
             "seconds_per_epoch": None if math.isnan(self.seconds) else self.seconds,
             "time": time.time(),
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".writing")
-        temporary.write_text(json.dumps(content))
-        temporary.replace(self.path)
+        with suppress(OSError):  # it is only for people; the state's file says what is wrong
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self.path.with_suffix(".writing")
+            temporary.write_text(json.dumps(content))
+            temporary.replace(self.path)
         self.written = time.monotonic()
 
 
