@@ -32,7 +32,7 @@ IMAGES = [
     f"{DATA}/{name}"
     for name in ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "data.json")
 ]
-ENVIRONMENT = "../../envs/environment.yaml"
+ENVIRONMENT = "../../envs/rules.yaml"
 
 # glibc gives large tensors back to the kernel after each use unless told otherwise, and keeps them on small pages; it costs a step
 # some 7 % to fault them in again, and some 8 % to find them.
