@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from temporal_shortcuts.places import is_full
 from temporal_shortcuts.study import Study
 
 SHOWN = 5
@@ -45,12 +46,29 @@ def failed(jobs: Iterable[tuple[str, str]], configfiles: Iterable[Path], setting
     files = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in configfiles]
     options = ["--cores", "1", *(["--configfile", *files] if files else [])]
     options += ["--config", *settings] if settings else []
-    print("\nWhat is done is kept: the same command goes on from here.")
-    commands = [f"  {shlex.join(['snakemake', target, *options])}  # log: {log}" for target, log in sorted(jobs)]
+    jobs = sorted(jobs)
+    print()
+    for _, log in jobs[:SHOWN]:
+        if _is_silent(Path(log)):
+            print(f"{log} ends without a reason: {_reason(Path(log))}")
+    print("What is done is kept: the same command goes on from here.")
+    commands = [f"  {shlex.join(['snakemake', target, *options])}  # log: {log}" for target, log in jobs]
     if commands:
         print("One failed job alone, on this machine:", *commands[:SHOWN], sep="\n")
     if len(commands) > SHOWN:
         print(f"  and {len(commands) - SHOWN} more")
+
+
+def _is_silent(log: Path) -> bool:
+    """Whether a failed job's log ends with neither a complaint nor a traceback."""
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    return "Traceback" not in text and not text.rstrip().rpartition("\n")[2].startswith("error: ")
+
+
+def _reason(log: Path) -> str:
+    if is_full(log.parent):
+        return "its disk is full. Free some space."
+    return "the job was killed or crashed, as when memory runs out. A smaller --cores needs less."
 
 
 def summary(study: Study, results: Path) -> Table:

@@ -17,8 +17,10 @@ _REMEDIES = {
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
 }
-_NO_MEMORY = re.compile("out of memory|allocate memory|bad_alloc|failed to map segment", re.IGNORECASE)
-"""What torch, a GPU's driver and the dynamic linker say; each has a type of its own for it."""
+_NO_MEMORY = re.compile(
+    "out of memory|allocate memory|bad_alloc|could not create a primitive$|failed to map segment", re.I
+)
+"""What torch, a GPU's driver, oneDNN and the dynamic linker say of it; none of them raises MemoryError."""
 
 
 class UserError(Exception):
