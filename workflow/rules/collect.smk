@@ -46,7 +46,7 @@ rule analyse:
         code("tables.py", "statistics.py", "claims.py"),
         study=STUDY_FILE,
     output:
-        [report(path, caption="../report/table.rst", category="Tables") for path in ANALYSED],
+        reported(ANALYSED, "table"),
     log:
         f"{WORK}/logs/analyse/{STUDY.name}.log",
     benchmark:

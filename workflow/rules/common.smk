@@ -57,13 +57,22 @@ def title_of(wildcards):
 
 
 def source_of(wildcards):
-    """Nothing when the record is there, an equal run's record under another name if there is one, else the final state."""
-    run = RUNS[f"records/{wildcards.run}.csv"]
+    """Nothing when the record is there, an equal run's record under another name if there is one, else the final state.
+
+    Nothing too for a record that is not, or no longer, of the study: it can be an equal run's, but it can't be made.
+    """
+    run = RUNS.get(f"records/{wildcards.run}.csv")
     folder = Path(RESULTS)
-    if records.is_there(run, folder):
+    if run is None or records.is_there(run, folder):
         return []
     equal = records.equal_record(run, folder)
     return ancient(str(equal) if equal else f"{WORK}/states/{run.fingerprint}-final.state")
+
+
+def reported(paths, what):
+    """Outputs that the HTML report shows, by name, under a heading of their own."""
+    caption, category = f"../report/{what}.rst", f"{what.capitalize()}s"
+    return [report(path, caption=caption, category=category, labels={what: Path(path).stem}) for path in paths]
 
 
 def code(*patterns):

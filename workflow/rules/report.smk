@@ -28,7 +28,7 @@ rule draw:
         code("figures*.py", "diagrams.py", "outputs.py", "findings.py", "tables.py", "statistics.py"),
         study=STUDY_FILE,
     output:
-        [report(path, caption="../report/figure.rst", category="Figures") for path in FIGURES],
+        reported(FIGURES, "figure"),
     log:
         f"{WORK}/logs/draw/{STUDY.name}.log",
     benchmark:
