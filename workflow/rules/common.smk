@@ -1,6 +1,6 @@
 """Reads the study: the configuration is checked, and study.json, on which the cheap stages depend, is brought up to date."""
 
-from temporal_shortcuts import errors, outputs, records, study as studies
+from temporal_shortcuts import checkpoints, errors, outputs, records, study as studies
 
 
 def read_study():
@@ -88,8 +88,9 @@ wildcard_constraints:
 # The cheap stages have study.json as an input. It is written only when its content changes, and touched while a record is
 # missing, so that no table can be newer than a study, or a set of records, that it does not show.
 def update_study_file():
-    if not STUDY.write(Path(STUDY_FILE)) and MISSING:
-        os.utime(STUDY_FILE)
+    with checkpoints.naming(Path(STUDY_FILE)):
+        if not STUDY.write(Path(STUDY_FILE)) and MISSING:
+            os.utime(STUDY_FILE)
 
 
 if workflow.is_main_process:
