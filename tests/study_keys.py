@@ -313,6 +313,7 @@ KEYS: dict[Key, Kind] = {
     ("work",): FOLDER,
     **{(key,): TRUTH for key in ("keep_states", "keep_weights", "force_environment", "front_page")},
     ("checkpoint_minutes",): number(0, 1_000_000, without=(0,)),
+    ("jobs_per_gpu",): number(1, 1000, whole=True),
     ("benchmark",): NAMES,
     ("seeds",): listing(SEED, most=10_000),
     ("tolerance",): number(0, 1, without=(0, 1)),

@@ -128,6 +128,7 @@ KEEP: list[tuple[Key, Any]] = [
     (("keep_weights",), True),
     (("force_environment",), True),
     (("checkpoint_minutes",), 1),
+    (("jobs_per_gpu",), 2),
     (("front_page",), True),
     (("benchmark",), "own"),
     (("tolerance",), 0.5),

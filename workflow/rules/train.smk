@@ -39,6 +39,7 @@ rule segment:
         data=lambda wildcards, input: os.path.dirname(input.images[0]),
         work=lambda wildcards: WORK,
         minutes=config["checkpoint_minutes"],
+        jobs=config["jobs_per_gpu"],
         force="--force-environment" if config["force_environment"] else "",
         malloc=MALLOC,
         title=title_of,
@@ -47,7 +48,7 @@ rule segment:
         "Train {params.title}"
     shell:
         "{params.malloc} python {params.script:q} --study {params.study:q} --state {wildcards.state} --data {params.data:q}"
-        " --work {params.work:q} --checkpoint-minutes {params.minutes} {params.force} > {log:q} 2>&1"
+        " --work {params.work:q} --checkpoint-minutes {params.minutes} --jobs-per-gpu {params.jobs} {params.force} > {log:q} 2>&1"
 
 
 rule record:

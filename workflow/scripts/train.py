@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from temporal_shortcuts import errors, numerics
+from temporal_shortcuts import devices, errors, numerics
 from temporal_shortcuts.study import load_resolved
 
 
@@ -19,6 +19,7 @@ def program() -> None:
     parser.add_argument(
         "--force-environment", action="store_true", help="go on with a state of another numeric environment"
     )
+    parser.add_argument("--jobs-per-gpu", type=int, default=1, help="jobs that share one GPU of this machine")
     args = parser.parse_args()
     study = load_resolved(args.study)
     if args.state not in study.segments:
@@ -27,23 +28,28 @@ def program() -> None:
         )
     segment = study.segments[args.state]
     numerics.pin(segment.settings["instruction_set"])
-
-    from temporal_shortcuts.images import open_images
-    from temporal_shortcuts.training import train_segment
-
     runs = ", ".join(f"{run.variant} seed {run.seed}" for run in study.runs if segment in study.chain(run))
-    print(f"epochs {segment.start + 1} to {segment.stop} of {runs}", flush=True)
-    states = args.work / "states"
-    train_segment(
-        segment,
-        open_images(args.data, study.resolved["data"]["checksum"]),
-        args.work,
-        states / f"{segment.parent}.state" if segment.parent else None,
-        states / f"{segment.state}.state",
-        force=args.force_environment,
-        checkpoint_minutes=args.checkpoint_minutes,
-        say=lambda line: print(line, flush=True),
-    )
+    say(f"epochs {segment.start + 1} to {segment.stop} of {runs}")
+    found = [] if segment.settings["device"] == "cpu" else devices.gpus()
+    with devices.gpu_slot(found, args.jobs_per_gpu, say):
+        from temporal_shortcuts.images import open_images
+        from temporal_shortcuts.training import train_segment
+
+        states = args.work / "states"
+        train_segment(
+            segment,
+            open_images(args.data, study.resolved["data"]["checksum"]),
+            args.work,
+            states / f"{segment.parent}.state" if segment.parent else None,
+            states / f"{segment.state}.state",
+            force=args.force_environment,
+            checkpoint_minutes=args.checkpoint_minutes,
+            say=say,
+        )
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":
