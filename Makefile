@@ -39,7 +39,9 @@ check-tables: $(VENV)/.done  ## The same, and fail if a committed byte changed.
 	python workflow/scripts/regenerate.py --check
 
 report: $(VENV)/.done  ## Snakemake's HTML report of a study: make report STUDY=demo
+	mkdir -p build
 	snakemake --configfile studies/$(or $(STUDY),demo).yaml --report build/$(or $(STUDY),demo)-report.html
+	@echo "To look at: build/$(or $(STUDY),demo)-report.html"
 
 watch: $(VENV)/.done  ## A live view of what is training.
 	python workflow/scripts/watch.py --study results/$(or $(STUDY),demo)/study.json

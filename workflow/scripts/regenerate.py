@@ -50,7 +50,7 @@ def _is_finished(study: Path) -> bool:
 
 def _regenerate(study: Path) -> None:
     """Run the cheap stages whatever the times of files are. A segment would need data: this must never train."""
-    command = ["snakemake", "readme", "figures", "--cores", "1", "--quiet", "all", "--configfile", str(study)]
+    command = ["snakemake", "readme", "figures", "--cores", "1", "--configfile", str(study)]
     done = subprocess.run([*command, "--forcerun", *STAGES], capture_output=True, text=True)
     if done.returncode != 0:
         raise errors.UserError(f"{study} could not be regenerated:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
