@@ -1,0 +1,297 @@
+"""`make bench`: how fast the pipeline is, beside a peer, in one run; writes benchmarks/results/.
+
+Everything is a ratio of two measurements that were made one after the other on the same machine, with the absolute figures
+beside it. Run it on an otherwise idle machine. The study and the steps are measured on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import report
+import yaml
+
+from temporal_shortcuts.api import read_config
+from temporal_shortcuts.numerics import _processor
+from temporal_shortcuts.study import resolve
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+BUILD = ROOT / "build" / "bench"
+ARCHIVE = ROOT / "data" / "cifar10-jpeg.tar.xz"
+IMAGES_PER_CLASS = 300
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "67108864",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+"""As workflow/rules/common.smk gives it to training jobs."""
+
+Row = dict[str, Any]
+
+
+def row(part: str, what: str, value: float, unit: str, goal: str = "", met: bool | None = None) -> Row:
+    print(f"{part:<9}  {what:<70}  {value:>10.3g} {unit}  {goal}", flush=True)
+    return {"part": part, "what": what, "value": value, "unit": unit, "goal": goal, "met": met}
+
+
+# -- 1: the study ------------------------------------------------------------------------------------------------------
+
+
+def study() -> Iterator[Row]:
+    """The seven published variants by this pipeline and by the textbook way: same data, epochs and updates."""
+    if not ARCHIVE.is_file():
+        print(f"{ARCHIVE.relative_to(ROOT)} is not there, so the study is not timed", flush=True)
+        return
+    subset()
+    for width, goal in ((8, 3.0), (16, 2.2)):
+        config = yaml.safe_load((HERE / "study.yaml").read_text())
+        config |= {"results": f"build/bench/results{width}", "work": f"build/bench/work{width}"}
+        config["protocol"]["width"] = width
+        overlay = BUILD / f"width{width}.yaml"
+        overlay.write_text(yaml.safe_dump(config))
+        snakemake("data", "--configfile", str(overlay))
+        ours = seconds_of(lambda overlay=overlay: snakemake("records", "--configfile", str(overlay)))
+        data = next((BUILD / f"work{width}" / "data").iterdir())
+        theirs = seconds_of(lambda data=data, width=width: textbook(data, width))
+        yield row("study", f"width {width}: this pipeline, two jobs at once", ours, "s")
+        yield row("study", f"width {width}: the textbook way", theirs, "s")
+        ratio = theirs / ours
+        yield row("study", f"width {width}: textbook / pipeline", ratio, "x", f"at least {goal}", ratio >= goal)
+        files = (BUILD / f"work{width}" / "benchmarks" / "segment").glob("*.tsv")
+        peak = max(pd.read_csv(path, sep="\t")["max_rss"].max() for path in files)
+        limit = "at most 1000" if width == 8 else ""
+        yield row(
+            "memory",
+            f"width {width}: peak of a training job of the study",
+            peak,
+            "MB",
+            limit,
+            peak <= 1000 if limit else None,
+        )
+
+
+def subset() -> None:
+    """The first images of each class in build/bench/images."""
+    shutil.rmtree(BUILD, ignore_errors=True)
+    BUILD.mkdir(parents=True)
+    taken: Counter[Path] = Counter()
+    with tarfile.open(ARCHIVE) as archive:
+        for member in archive:
+            path = Path(member.name)
+            place = Path(*path.parts[-3:-1])
+            if member.isfile() and path.suffix == ".jpg" and taken[place] < IMAGES_PER_CLASS:
+                taken[place] += 1
+                target = BUILD / "images" / place / path.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.extractfile(member).read())
+
+
+def snakemake(*arguments: str, folder: Path = ROOT, options: tuple[str, ...] = ("--cores", "2")) -> str:
+    command = [sys.executable, "-m", "snakemake", *arguments, *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+    return done.stdout + done.stderr
+
+
+def textbook(data: Path, width: int) -> None:
+    command = [
+        sys.executable,
+        str(HERE / "textbook.py"),
+        "--data",
+        str(data),
+        "--width",
+        str(width),
+        "--epochs",
+        "3",
+        "--onset",
+        "2",
+    ]
+    environment = {key: value for key, value in os.environ.items() if key not in MALLOC}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+
+
+def seconds_of(action: Any) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+# -- 2 to 5: the step --------------------------------------------------------------------------------------------------
+
+
+def measured(jobs: int, *arguments: str) -> list[dict[str, Any]]:
+    """What `jobs` processes of step.py measure side by side: they wait for each other when they are warm."""
+    command = [sys.executable, str(HERE / "step.py"), *arguments]
+    environment = os.environ | MALLOC
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        for _ in range(jobs)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return [json.loads(process.communicate()[0]) for process in processes]
+
+
+def steps() -> Iterator[Row]:
+    """Images a second at three widths, as a share of what the product of matrices reaches on the same threads."""
+    ways = {"two jobs of one thread": (2, 1), "one job of two threads": (1, 2)}
+    reached = {
+        way: sum(one["flops"] for one in measured(jobs, "--matmul", "--threads", str(threads)))
+        for way, (jobs, threads) in ways.items()
+    }
+    for way, flops in reached.items():
+        yield row("step", f"product of matrices, {way}", flops / 1e9, "GFLOP/s")
+    for width in (64, 16, 8):
+        for way, (jobs, threads) in ways.items():
+            for compiled in (False, True) if jobs == 2 else (False,):
+                options = [
+                    "--width",
+                    str(width),
+                    "--threads",
+                    str(threads),
+                    "--seconds",
+                    "4",
+                    *(["--compile"] if compiled else []),
+                ]
+                found = measured(jobs, *options)
+                speed = sum(128 / one["step"]["none"] for one in found)
+                share = speed * found[0]["flop_per_image"] / reached[way]
+                name = f"width {width}, {way}{', compiled' if compiled else ''}"
+                yield row("step", f"{name}: images", speed, "1/s")
+                yield row("step", f"{name}: share of the product of matrices", 100 * share, "%")
+                if width == 8 and jobs == 2 and not compiled:
+                    part = 100 * found[0]["input"] / found[0]["step"]["none"]
+                    yield row(
+                        "input",
+                        "width 8: augmentation and batching, share of a step",
+                        part,
+                        "%",
+                        "at most 3",
+                        part <= 3,
+                    )
+
+
+def price() -> Iterator[Row]:
+    """What a temporal shortcut costs a step, kinds by turns in one process, and the memory of a job of each."""
+    for width in (8, 16):
+        found = measured(1, "--width", str(width), "--kinds", "none,batch_res,epoch_res", "--seconds", "12")[0]["step"]
+        for kind, most in (("batch_res", 10), ("epoch_res", 15)):
+            more = 100 * (found[kind] / found["none"] - 1)
+            yield row(
+                "price", f"width {width}: {kind} over the benchmark's step", more, "%", f"at most {most}", more <= most
+            )
+    for width, most in ((8, 1000), (64, 4000)):
+        for kind in ("none", "batch_res", "epoch_res"):
+            peak = measured(1, "--width", str(width), "--kinds", kind, "--seconds", "0.1")[0]["peak_mb"]
+            yield row("memory", f"width {width}: peak of a job, {kind}", peak, "MB", f"at most {most}", peak <= most)
+
+
+def start() -> Iterator[Row]:
+    """Seconds from a job's start to the end of its first step, and what they are made of."""
+    found = []
+    for _ in range(3):
+        command = [sys.executable, str(HERE / "step.py"), "--started", str(time.time())]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | MALLOC)
+        found.append(json.loads(done.stdout))
+    best = min(found, key=lambda one: sum(value for name, value in one.items() if name != "peak_mb"))
+    best.pop("peak_mb")
+    total = sum(best.values())
+    yield row("start", "from a job's start to the end of its first step", total, "s", "at most 5", total <= 5)
+    for name, seconds in best.items():
+        yield row("start", f"of these, {name}", seconds, "s")
+
+
+# -- 6 and 7: the graph ------------------------------------------------------------------------------------------------
+
+
+def graph() -> Iterator[Row]:
+    """The dry run of studies of 7 variants with more and more seeds, and the reading of the Snakefile."""
+    bare = seconds_of(lambda: subprocess.run([sys.executable, "-c", "import snakemake.cli"], check=True))
+    read = seconds_of(lambda: snakemake("--list-rules", "--configfile", "studies/demo.yaml", options=()))
+    yield row(
+        "graph", "Snakemake reads the Snakefile, over its own start", read - bare, "s", "at most 2", read - bare <= 2
+    )
+    times = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "snakemake", "--list-rules", "--configfile", "studies/demo.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    ).stderr
+    torch = sum(line.rsplit("|", 1)[-1].strip() == "torch" for line in times.splitlines())
+    yield row("graph", "imports of torch while the Snakefile is read", torch, "", "none", torch == 0)
+    for runs in (10, 100, 1000, 10_000):
+        config = yaml.safe_load((ROOT / "studies" / "demo.yaml").read_text())
+        config |= {"seeds": list(range(runs // 5)), "results": "build/bench/graph", "work": "build/bench/graph"}
+        config["variants"] |= dict.fromkeys(("lr_0.001", "lr_0.1"))
+        config["claims"] = []
+        overlay = BUILD / f"runs{runs}.yaml"
+        overlay.parent.mkdir(parents=True, exist_ok=True)
+        overlay.write_text(yaml.safe_dump(config))
+        taken = seconds_of(
+            lambda overlay=overlay: snakemake(
+                "--configfile", str(overlay), "--quiet", "all", options=("-n", "--cores", "2")
+            )
+        )
+        goal = "at most 120" if runs == 10_000 else ""
+        yield row("graph", f"snakemake -n, {runs} runs", taken, "s", goal, taken <= 120 if goal else None)
+
+
+def sharing() -> Iterator[Row]:
+    """Epochs that the records show, for each epoch that is trained."""
+    for name in ("config.yaml", "studies/laptop.yaml", "studies/sweep.yaml"):
+        one = resolve(read_config(ROOT / name))
+        trained = sum(segment.stop - segment.start for segment in one.segments.values())
+        shown = len(one.runs) * one.epochs
+        goal = "at least 3" if "sweep" in name else ""
+        yield row(
+            "sharing",
+            f"{name}: {shown} epochs shown, {trained} trained",
+            shown / trained,
+            "x",
+            goal,
+            shown / trained >= 3 if goal else None,
+        )
+
+
+PARTS = {part.__name__: part for part in (study, steps, price, start, graph, sharing)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help=f"of {', '.join(PARTS)}; without any, all")
+    names = parser.parse_args().parts or list(PARTS)
+    began = time.perf_counter()
+    rows = [measurement for name in names for measurement in PARTS[name]()]
+    minutes = (time.perf_counter() - began) / 60
+    print(f"{minutes:.1f} minutes")
+    if names == list(PARTS):
+        machine = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "minutes": round(minutes, 1),
+        }
+        report.write(HERE / "results", pd.DataFrame(rows), machine)
+
+
+if __name__ == "__main__":
+    main()

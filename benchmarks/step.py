@@ -1,0 +1,150 @@
+"""Measure steps of training in a process of their own, as a training job takes them; `bench.py` starts it, once or side by side.
+
+Says `ready` when everything is warm, waits for a line on standard input, so that processes side by side are measured together,
+and prints one line of JSON. Images are random: their content costs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from typing import Any
+
+PROTOCOL = {
+    "model": "resnet18",
+    "batch_size": 128,
+    "learning_rate": 0.01,
+    "momentum": 0.9,
+    "weight_decay": 0.0005,
+    "schedule_epochs": 200,
+    "augmentation": {"crop_padding": 4, "flip": True},
+    "device": "cpu",
+    "precision": "fp32",
+    "instruction_set": "avx2",
+    "evaluate_with_carry": False,
+}
+SIZE = 2048
+"""Rows of the square matrices whose product is the measure of what the machine reaches."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--width", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of measuring")
+    parser.add_argument("--kinds", default="none", help="shortcuts, by turns: none,batch_res,epoch_res")
+    parser.add_argument("--matmul", action="store_true", help="measure the product of two matrices instead")
+    parser.add_argument(
+        "--started", type=float, help="time.time() when the process was started: measure the start only"
+    )
+    args = parser.parse_args()
+    times = {"python and the package": time.time()}
+
+    from temporal_shortcuts import numerics
+
+    numerics.pin("avx2")
+    import torch
+
+    times["torch"] = time.time()
+    device = numerics.prepare("cpu", "fp32")
+    torch.set_num_threads(args.threads)
+    if args.matmul:
+        result = matmul(args.seconds)
+    else:
+        trainers = {kind: trainer(args, kind, device) for kind in args.kinds.split(",")}
+        times["images and network"] = time.time()
+        for one in trainers.values():
+            one._train_step()
+        times["the first step"] = time.time()
+        if args.started:
+            result = {
+                name: then - before
+                for (name, then), before in zip(times.items(), [args.started, *times.values()], strict=False)
+            }
+        else:
+            result = steps(trainers, args.seconds)
+    print(json.dumps(result | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}), flush=True)
+
+
+def trainer(args: argparse.Namespace, kind: str, device: Any) -> Any:
+    """A run in its second epoch of training, so that every kind has what it carries."""
+    import numpy as np
+
+    from temporal_shortcuts.images import Images
+    from temporal_shortcuts.study import Segment, Trajectory
+    from temporal_shortcuts.training import Trainer
+
+    draw = np.random.default_rng(0)
+    pictures = draw.integers(0, 256, (args.images, 3, 32, 32), dtype=np.uint8)
+    labels = (np.arange(args.images) % 10).astype(np.uint8)
+    images = Images(pictures, labels, pictures, labels, tuple("0123456789"))
+    shortcut = None if kind == "none" else {"kind": kind, "strength": 0.05, "onset": 0, "accounting": "corrected"}
+    settings = PROTOCOL | {"width": args.width, "compile": args.compile}
+    one = Trainer(Segment(Trajectory(0, settings, "random", shortcut), 0, 2, True, None), images, device)
+    one.network.train()
+    for epoch in (0, 1):
+        one.epoch = epoch
+        one._start_epoch()
+        one.batches.start_epoch(epoch)
+        if shortcut is not None and epoch == 0:
+            one._train_step()
+            one.recorded = one.shortcut.state()
+    return one
+
+
+def steps(trainers: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Seconds of a step, by turns of the kinds; the share of the input; floating-point operations an image."""
+    from statistics import median
+
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    for one in trainers.values():
+        one._train_step()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    taken: dict[str, list[float]] = {kind: [] for kind in trainers}
+    stop = time.perf_counter() + seconds
+    while time.perf_counter() < stop or not all(taken.values()):
+        for kind, one in trainers.items():
+            one.step = 1
+            before = time.perf_counter()
+            one._train_step()
+            taken[kind].append(time.perf_counter() - before)
+    one = next(iter(trainers.values()))
+    before = time.perf_counter()
+    for step in range(10):
+        one.batches.training_batch(step)
+    batch = (time.perf_counter() - before) / 10
+    images, labels = one.batches.training_batch(0)
+    with FlopCounterMode(display=False) as counter:
+        torch.nn.functional.cross_entropy(one.network(images), labels).backward()
+    return {
+        "step": {kind: median(times) for kind, times in taken.items()},
+        "input": batch,
+        "flop_per_image": counter.get_total_flops() / len(images),
+    }
+
+
+def matmul(seconds: float) -> dict[str, Any]:
+    """Floating-point operations a second in products of two square matrices."""
+    import torch
+
+    one, other = torch.rand(SIZE, SIZE), torch.rand(SIZE, SIZE)
+    one @ other
+    print("ready", flush=True)
+    sys.stdin.readline()
+    products, before = 0, time.perf_counter()
+    while time.perf_counter() - before < seconds:
+        one @ other
+        products += 1
+    return {"flops": products * 2 * SIZE**3 / (time.perf_counter() - before)}
+
+
+if __name__ == "__main__":
+    main()
