@@ -1,4 +1,4 @@
-"""Temporal shortcuts, reproduced. See README.md; without Snakemake, in a notebook: docs/running.md."""
+"""Temporal shortcuts, reproduced. See README.md; without Snakemake, in a notebook: docs/adapting.md."""
 
 from typing import Any
 

@@ -77,7 +77,7 @@ def reported(paths, what):
 
 def code(*patterns):
     """Files of the package whose text decides what a cheap stage makes."""
-    return sorted(str(path) for pattern in patterns for path in CODE.glob(pattern))
+    return [local(str(path)) for pattern in patterns for path in sorted(CODE.glob(pattern))]
 
 
 wildcard_constraints:
