@@ -174,6 +174,20 @@ def test_a_killed_job_is_said_the_rest_goes_on_and_the_same_command_finishes(don
     assert place.files() == done.files()
 
 
+def test_what_a_killed_snakemake_left_its_jobs_to_finish_is_used(done: Workplace, tmp_path: Path) -> None:
+    place = workplace(tmp_path / "place")
+    snakemake = start(place, tmp_path / "said")
+    wait_for_training(place, snakemake)
+    snakemake.kill()
+    snakemake.wait()
+    while training(place):
+        time.sleep(0.1)
+    assert list((place.folder / "work" / "states").glob("*.state"))
+    assert place.planned()["record"] == len(study_of(done).runs)
+    place.run()
+    assert place.files() == done.files()
+
+
 @pytest.mark.parametrize("whom", ["Snakemake", "Snakemake and its jobs", "a job"])
 @pytest.mark.parametrize("send", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_in_a_state_from_which_the_same_command_goes_on(
