@@ -206,9 +206,18 @@ class Study:
     def variant_runs(self, variant: str) -> list[Run]:
         return [run for run in self.runs if run.variant == variant]
 
+    @cached_property
+    def sharers(self) -> dict[str, list[Run]]:
+        """The runs that each segment is part of, by the name of its state."""
+        sharers: dict[str, list[Run]] = {state: [] for state in self.segments}
+        for run in self.runs:
+            for segment in self.chain(run):
+                sharers[segment.state].append(run)
+        return sharers
+
     def name_of(self, segment: Segment) -> str:
         """A segment for people: its first run, and how many others share it."""
-        runs = [run for run in self.runs if segment in self.chain(run)]
+        runs = self.sharers[segment.state]
         others = f" + {len(runs) - 1} more" if len(runs) > 1 else ""
         return f"{runs[0].variant} seed {runs[0].seed}{others}"
 

@@ -28,7 +28,7 @@ def program() -> None:
         )
     segment = study.segments[args.state]
     numerics.pin(segment.settings["instruction_set"])
-    runs = ", ".join(f"{run.variant} seed {run.seed}" for run in study.runs if segment in study.chain(run))
+    runs = ", ".join(f"{run.variant} seed {run.seed}" for run in study.sharers[segment.state])
     say(f"epochs {segment.start + 1} to {segment.stop} of {runs}")
     found = [] if segment.settings["device"] == "cpu" else devices.gpus()
     with devices.gpu_slot(found, args.jobs_per_gpu, say):
