@@ -1,7 +1,8 @@
 """Kill a study at random instants, again and again, and compare what it ends with: `python tests/torture.py --kills 50`.
 
 Each round starts the same command, waits a random while, and sends SIGKILL to a training job, to Snakemake alone (its jobs go
-on and meet the next Snakemake's), or to all of it. At last the command runs to its end, and every file is compared.
+on and meet the next Snakemake's), or to all of it. At last the command runs to its end, and every file is compared
+with the committed one, or, on another kind of processor, with a run there without kills (`--against FOLDER`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--study", default="demo")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "torture")
+    parser.add_argument("--against", type=Path, default=ROOT / "results", help="results of a run that was not killed")
     parser.add_argument("--longest", type=float, default=16.0, help="seconds until a kill, at most")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -66,7 +68,7 @@ def main() -> None:
             f"{sum(counts.values())}: killed {victim}, {len(jobs)} jobs were running, {states} states saved", flush=True
         )
     subprocess.run(command, cwd=ROOT, check=True)
-    committed, made = (_files(folder / args.study) for folder in (ROOT / "results", args.folder / "results"))
+    committed, made = (_files(folder / args.study) for folder in (args.against, args.folder / "results"))
     different = sorted(name for name in committed | made if committed.get(name) != made.get(name))
     print(f"kills: {counts}; {len(committed)} files, {len(different)} different {different[:5]}")
     sys.exit(bool(different))
