@@ -80,7 +80,7 @@ def be_child(arguments: list[str], log: str, at: str | None, send: int) -> int:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
         os.dup2(file, 2)
-        watch(lambda moment: moment == at, lambda: os.kill(os.getpid(), send), Path(log).with_suffix(".moments"))
+        watch(lambda moment: moment == at, lambda: signal.raise_signal(send), Path(log).with_suffix(".moments"))
         sys.argv = arguments
         runpy.run_path(arguments[0], run_name="__main__")
         status = 0

@@ -184,10 +184,10 @@ def test_a_job_that_is_interrupted_goes_on_to_the_same_bytes(done: Place, tmp_pa
         place.outputs("train")[0].unlink(missing_ok=True)
         status, said = place.run(*place.command("train"), at=at, send=send)
         if send == signal.SIGINT:
-            assert status == 130, said
+            assert status == 130, (at, said)
             assert said.splitlines()[-1] == "error: interrupted; the same command goes on from here."
         else:
-            assert status == -signal.SIGTERM
+            assert status == -signal.SIGTERM, (at, said)
         assert "Traceback" not in said
         status, said = place.run(*place.command("train"))
         assert status == 0, said
