@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pandas as pd
@@ -32,7 +34,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "bench"
 ARCHIVE = ROOT / "data" / "cifar10-jpeg.tar.xz"
-IMAGES_PER_CLASS = 300
+IMAGES_PER_CLASS = 200
+PUBLISHED_SHOWN, PUBLISHED_TRAINED = 350, 267
+"""Epochs of the seven published variants with one seed: as the records show them, and as the pipeline trains them."""
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
@@ -53,27 +57,49 @@ def row(part: str, what: str, value: float, unit: str, goal: str = "", met: bool
 
 
 def study() -> Iterator[Row]:
-    """The seven published variants by this pipeline and by the textbook way: same data, epochs and updates."""
+    """The seven published variants by this pipeline and by the textbook way: same data, epochs and updates.
+
+    Three epochs are short, so that starting jobs weighs more than it does in the published fifty. The seconds of an epoch and
+    those around the epochs, both as measured here, give what fifty epochs take.
+    """
     if not ARCHIVE.is_file():
         print(f"{ARCHIVE.relative_to(ROOT)} is not there, so the study is not timed", flush=True)
         return
     subset()
     for width, goal in ((8, 3.0), (16, 2.2)):
+        overlay, work = BUILD / f"width{width}.yaml", BUILD / f"work{width}"
         config = yaml.safe_load((HERE / "study.yaml").read_text())
         config |= {"results": f"build/bench/results{width}", "work": f"build/bench/work{width}"}
         config["protocol"]["width"] = width
-        overlay = BUILD / f"width{width}.yaml"
         overlay.write_text(yaml.safe_dump(config))
         snakemake("data", "--configfile", str(overlay))
         ours = seconds_of(lambda overlay=overlay: snakemake("records", "--configfile", str(overlay)))
-        data = next((BUILD / f"work{width}" / "data").iterdir())
-        theirs = seconds_of(lambda data=data, width=width: textbook(data, width))
-        yield row("study", f"width {width}: this pipeline, two jobs at once", ours, "s")
-        yield row("study", f"width {width}: the textbook way", theirs, "s")
+        started = time.perf_counter()
+        lines = textbook(next((work / "data").iterdir()), width)
+        theirs = time.perf_counter() - started
+        yield row("study", f"width {width}, 3 epochs: this pipeline, two jobs at once", ours, "s")
+        yield row("study", f"width {width}, 3 epochs: the textbook way", theirs, "s")
+        yield row("study", f"width {width}, 3 epochs: textbook / pipeline", theirs / ours, "x")
+
+        logs = "".join(path.read_text() for path in (work / "logs" / "segment").glob("*.log"))
+        epochs = [float(seconds) for seconds in re.findall(r"^epoch .* ([0-9.]+) s$", logs, re.MULTILINE)]
+        their_epochs = [sum(map(float, line.split(",")[2:4])) for line in lines if line.count(",") == 5]
+        ours = ours - sum(epochs) / 2 + PUBLISHED_TRAINED * mean(epochs) / 2
+        theirs = theirs - sum(their_epochs) + PUBLISHED_SHOWN * mean(their_epochs)
+        yield row("study", f"width {width}: seconds of an epoch, one of two jobs at once", mean(epochs), "s")
+        yield row("study", f"width {width}: seconds of an epoch, the textbook way", mean(their_epochs), "s")
         ratio = theirs / ours
-        yield row("study", f"width {width}: textbook / pipeline", ratio, "x", f"at least {goal}", ratio >= goal)
-        files = (BUILD / f"work{width}" / "benchmarks" / "segment").glob("*.tsv")
-        peak = max(pd.read_csv(path, sep="\t")["max_rss"].max() for path in files)
+        yield row(
+            "study",
+            f"width {width}, 50 epochs, from these: textbook / pipeline",
+            ratio,
+            "x",
+            f"at least {goal}",
+            ratio >= goal,
+        )
+        peak = max(
+            pd.read_csv(path, sep="\t")["max_rss"].max() for path in (work / "benchmarks" / "segment").glob("*.tsv")
+        )
         limit = "at most 1000" if width == 8 else ""
         yield row(
             "memory",
@@ -109,7 +135,8 @@ def snakemake(*arguments: str, folder: Path = ROOT, options: tuple[str, ...] = (
     return done.stdout + done.stderr
 
 
-def textbook(data: Path, width: int) -> None:
+def textbook(data: Path, width: int) -> list[str]:
+    """What the textbook script prints: a line an epoch."""
     command = [
         sys.executable,
         str(HERE / "textbook.py"),
@@ -123,7 +150,7 @@ def textbook(data: Path, width: int) -> None:
         "2",
     ]
     environment = {key: value for key, value in os.environ.items() if key not in MALLOC}
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout.splitlines()
 
 
 def seconds_of(action: Any) -> float:
@@ -193,7 +220,7 @@ def steps() -> Iterator[Row]:
 def price() -> Iterator[Row]:
     """What a temporal shortcut costs a step, kinds by turns in one process, and the memory of a job of each."""
     for width in (8, 16):
-        found = measured(1, "--width", str(width), "--kinds", "none,batch_res,epoch_res", "--seconds", "12")[0]["step"]
+        found = measured(1, "--width", str(width), "--kinds", "none,batch_res,epoch_res", "--seconds", "8")[0]["step"]
         for kind, most in (("batch_res", 10), ("epoch_res", 15)):
             more = 100 * (found[kind] / found["none"] - 1)
             yield row(
@@ -272,7 +299,7 @@ def sharing() -> Iterator[Row]:
         )
 
 
-PARTS = {part.__name__: part for part in (study, steps, price, start, graph, sharing)}
+PARTS = {part.__name__: part for part in (sharing, start, graph, price, steps, study)}
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def draw(rows: pd.DataFrame, path: Path, machine: str) -> None:
     middle.barh(shares["what"].str.split(":").str[0], shares["value"], color=blue)
     middle.bar_label(middle.containers[0], fmt="%.0f %%", padding=3)
     middle.invert_yaxis()
-    middle.set(title="A training step", xlabel="% of the product of matrices", xlim=(0, 100))
+    middle.set(title="A training step", xlabel="% of the product of matrices", xlim=(0, 125))
 
     graph = rows[rows["what"].str.startswith("snakemake -n")]
     runs = graph["what"].str.extract(r"(\d+) runs")[0].astype(int)

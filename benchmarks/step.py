@@ -47,7 +47,7 @@ def main() -> None:
 
     from temporal_shortcuts import numerics
 
-    numerics.pin("avx2")
+    numerics.pin("native" if args.matmul else "avx2")
     import torch
 
     times["torch"] = time.time()

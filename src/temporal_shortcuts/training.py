@@ -115,6 +115,7 @@ class Trainer:
         self.forced = False
         self.shortcut: shortcuts.Shortcut | None = None
         self.recorded: dict[str, Tensor] = {}
+        self.last_right: Tensor | None = None
 
     # -- an epoch ------------------------------------------------------------------------------------------------------
 
@@ -187,6 +188,7 @@ class Trainer:
         n = len(self.batches.train)
         train_loss = float(self.loss) / n
         test_loss, right = self.evaluate()
+        self.last_right = right
         row = {
             "epoch": self.epoch + 1,
             "learning_rate": learning_rate(self.settings, self.epoch),
@@ -371,7 +373,7 @@ def train_segment(
         _train(trainer, progress, work, checkpoint_minutes, say)
         tensors, facts = trainer.state()
         if segment.final:
-            _, right = trainer.evaluate()
+            right = trainer.evaluate()[1] if trainer.last_right is None else trainer.last_right
             facts |= {
                 "final": weights_hash(trainer.network),
                 "correct": base64.b64encode(np.packbits(right.numpy()).tobytes()).decode(),
