@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from temporal_shortcuts import numerics
 
 numerics.pin("avx2")
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
+# a shell ignores it in what it starts in the background, and so would all that the tests start and interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("same", deadline=None, derandomize=True)  # what fails, fails again
 settings.load_profile("same")
 
