@@ -104,8 +104,13 @@ def test_logits_gradients_and_buffers_agree_at_any_width(width: int, published: 
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_single_precision_is_right_at_any_width(width: int) -> None:
-    """oneDNN's kernels for AVX2 are wrong for some odd channels; the network goes around them."""
+def test_single_precision_is_right_at_any_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """oneDNN's kernels for AVX2 are wrong for some odd channels; the network goes around them.
+
+    With a smooth activation: a ReLU's input that rounds to the other side of 0 would change a gradient by a part of one image.
+    """
+    monkeypatch.setattr(F, "relu", lambda x, inplace=False: F.softplus(x))
+    monkeypatch.setattr(torch, "relu", F.softplus)
     ours, plain = pair(width)
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
     losses = [
@@ -116,8 +121,7 @@ def test_single_precision_is_right_at_any_width(width: int) -> None:
         loss.backward()
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
     for (name, parameter), other in zip(ours.named_parameters(), plain.parameters(), strict=True):
-        # a ReLU's input that rounds to the other side of 0 changes a gradient by a part of one image
-        assert (parameter.grad - other.grad).norm() < 0.2 * other.grad.norm(), name
+        assert (parameter.grad - other.grad).norm() < 0.05 * other.grad.norm(), name
 
 
 def test_width_64_has_the_parameters_of_resnet18() -> None:

@@ -399,3 +399,32 @@ def test_the_hash_of_weights_sees_each_bit_and_no_layout() -> None:
     with torch.no_grad():
         network.norm.running_var.view(torch.int32)[1] ^= 1
     assert training.weights_hash(network) != before
+
+
+# -- settings of the protocol that a GPU wants, as far as a CPU can run them -----------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [None, *tiny.KINDS])
+def test_bf16_repeats_and_is_an_arithmetic_of_its_own(tmp_path: Path, kind: str | None) -> None:
+    shortcut = None if kind is None else tiny.KINDS[kind] | {"onset": 1}
+    hashes = [
+        tiny.read_facts(tiny.train_alone(tmp_path / name, shortcut, precision=precision))["final"]
+        for name, precision in (("one", "bf16"), ("two", "bf16"), ("full", "fp32"))
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["batch_res", "epoch_res"])
+def test_a_compiled_branch_equals_the_compiled_run_from_scratch(tmp_path: Path, kind: str) -> None:
+    """Width 8, since the compiler's kernels of narrower layers take minutes to build."""
+    study = tiny.tiny_study(variants={"benchmark": {}, "it": tiny.variant(kind, 2)}, compile=True, width=8)
+    finals = tiny.train_study(study, tmp_path / "shared")
+    for name, final in finals.items():
+        alone = tiny.train(tiny.scratch(study, name), tmp_path / "alone")
+        assert tiny.numbers(final) == tiny.numbers(alone)
+    eager = tiny.tiny_study(variants={"it": tiny.variant(kind, 2)}, width=8)
+    assert (
+        tiny.read_facts(tiny.train(tiny.scratch(eager, "it"), tmp_path))["final"]
+        != tiny.read_facts(finals["it"])["final"]
+    )

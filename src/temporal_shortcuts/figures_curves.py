@@ -98,8 +98,12 @@ def _onset_style(resolved: Resolved, name: str) -> object:
 
 
 def _handles(resolved: Resolved) -> list[Line2D]:
-    """The legend: the reference, each learning rate, and the line styles of the onsets."""
-    names = [name for name in resolved["variants"] if kind_of(resolved, name) == "learning_rate"]
+    """The legend: the benchmark, references of other panels, each learning rate, and the line styles of the onsets."""
+    references = {reference_of(resolved, name) for name in resolved["variants"]}
+    kinds = {name: kind_of(resolved, name) for name in resolved["variants"]}
+    names = [
+        name for name in kinds if kinds[name] == "learning_rate" or (kinds[name] == "other" and name in references)
+    ]
     entries = [("benchmark of the panel", COLOURS["reference"], "-")]
     entries += [(label_of(resolved, name), colour_of(resolved, name), "-") for name in names]
     if any(shortcut_of(resolved, name) for name in resolved["variants"]):
