@@ -154,6 +154,27 @@ def test_the_null_arm_and_controls_are_discussed(small):
     assert f"null arm: {texts.points(row['mean_difference'])} points" in rendered(study, tables, folder, "discussion")
 
 
+def test_variants_of_another_schedule_are_discussed(folder):
+    annealed = {
+        "annealed": {"schedule_epochs": 8},
+        "late": {
+            "schedule_epochs": 8,
+            "against": "annealed",
+            "shortcut": {"kind": "batch_res", "strength": 0.05, "onset": 6},
+        },
+    }
+    study, tables = tabulated(folder / "annealed", SMALL, {"variants": annealed})
+    for language in ("en", "zh"):
+        discussion = rendered(study, tables, folder / "annealed", "discussion", language)
+        for row in findings.rescheduled(study.resolved, tables):
+            assert discussion.count(texts.interval(row["t_low"], row["t_high"])) == 1
+    assert [row["variant"] for row in findings.rescheduled(study.resolved, tables)] == list(annealed)
+
+
+def test_the_usual_schedule_is_not_discussed(small):
+    assert "schedule" not in rendered(*small, "discussion")
+
+
 @pytest.mark.parametrize(
     ("corrected", "published", "cause"),
     [

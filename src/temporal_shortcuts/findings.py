@@ -63,6 +63,16 @@ def controls(resolved: Resolved, tables: Tables) -> list[Row]:
     return [row for row in rows if row["kind"] in CONTROLS]
 
 
+def rescheduled(resolved: Resolved, tables: Tables) -> list[Row]:
+    """The comparisons of variants whose learning rate follows another schedule than the protocol's, with its `schedule_epochs`."""
+    usual = resolved["protocol"]["schedule_epochs"]
+    rows = [
+        row | {"schedule_epochs": resolved["variants"][row["variant"]]["settings"]["schedule_epochs"]}
+        for row in primary(tables)
+    ]
+    return [row for row in rows if row["schedule_epochs"] != usual]
+
+
 def late(resolved: Resolved, tables: Tables) -> list[Row]:
     """The comparisons of published kinds of shortcut that begin late."""
     kinds = [row for row in primary(tables) if kind_of(resolved, row["variant"]) not in CONTROLS]
