@@ -218,6 +218,10 @@ def test_what_a_carry_amounts_to(others):
     assert rows["epoch_res_published"]["outcome"] == "misled", "the invented record learns, but needs its carry"
     last = tables.metrics.query("variant == 'epoch_res_published' and epoch > 3")
     assert rows["epoch_res_published"]["train_accuracy"] == pytest.approx(last["train_accuracy"].mean())
+    metrics = tables.metrics.copy()
+    metrics.loc[(metrics["variant"] == "epoch_res_published") & (metrics["epoch"] == 3), "train_accuracy"] = 0.9
+    row = findings.carried(study.resolved, Tables(**(vars(tables) | {"metrics": metrics})))[-1]
+    assert (row["variant"], row["highest"], row["highest_epoch"]) == ("epoch_res_published", pytest.approx(0.9), 3)
 
 
 def test_several_environments_are_said(small, tmp_path):

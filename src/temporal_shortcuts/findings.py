@@ -129,6 +129,7 @@ def chance_limit(resolved: Resolved) -> float:
 def carried(resolved: Resolved, tables: Tables) -> list[Row]:
     """For each variant evaluated with its carry too: accuracies over the last five epochs, and what they amount to.
 
+    `highest` is the highest training accuracy of an epoch, averaged over the seeds, and `highest_epoch` that epoch.
     `outcome` is `learns`, `stuck` (its training accuracy stays at chance too), `misled` (stuck only without the carry it learned
     with), `lost` (learns in training, stuck in evaluation either way), or `mixed` where the seeds do not agree.
     """
@@ -137,9 +138,12 @@ def carried(resolved: Resolved, tables: Tables) -> list[Row]:
     for name in carry_variants(resolved):
         seeds = last[last["variant"] == name].groupby("seed")[["train_accuracy", "test_accuracy", WITH_CARRY]].mean()
         outcomes = {_outcome(*(float(value) > limit for value in seed)) for seed in seeds.to_numpy()}
+        own = tables.metrics[tables.metrics["variant"] == name]
+        training = own.groupby("epoch")["train_accuracy"].mean()
         rows.append(
             {"variant": name, "against": reference_of(resolved, name), "n": len(seeds)}
             | {column: float(seeds[column].mean()) for column in seeds}
+            | {"highest": float(training.max()), "highest_epoch": int(training.idxmax())}
             | {"accounting": shortcut_of(resolved, name).get("accounting")}
             | {"outcome": outcomes.pop() if len(outcomes) == 1 else "mixed"}
         )
