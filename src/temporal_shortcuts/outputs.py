@@ -12,8 +12,6 @@ COLLECTED = ("metrics.csv", "runs.csv")
 TABULATED = ("summary.csv", "stability.csv", "comparisons.csv", "image_bootstrap.csv", "claims.csv")
 BLOCKS = ("headline", "published", "verdicts", "comparisons", "discussion", "figures")
 LANGUAGES = {"en": ".md", "zh": ".zh.md"}
-HEADLINE_FIGURES = ("forest.svg", "sweep.svg", "carry.svg")
-"""What stands with the headline, where a study has it; the other figures stand together."""
 DIAGRAMS = ("batch_res", "epoch_res")
 SWEEP_AT_LEAST = 4
 
@@ -36,6 +34,13 @@ def figures_of(resolved: Resolved) -> list[str]:
         "stable_epoch.svg": True,
     }
     return [name for name, applies in drawn.items() if applies]
+
+
+def headline_figures_of(resolved: Resolved) -> list[str]:
+    """The figures that stand with the headline; the others stand together. A sweep's forest has a row a cell: its heat maps lead alone."""
+    figures = figures_of(resolved)
+    leading = ("sweep.svg",) if "sweep.svg" in figures else ("forest.svg", "carry.svg")
+    return [name for name in figures if name in leading]
 
 
 def blocks_of(resolved: Resolved) -> list[str]:

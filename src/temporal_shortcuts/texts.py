@@ -18,7 +18,7 @@ import jinja2
 from temporal_shortcuts import chinese, findings
 from temporal_shortcuts.checkpoints import write_atomically
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.outputs import BLOCKS, HEADLINE_FIGURES, LANGUAGES, Resolved, figures_of
+from temporal_shortcuts.outputs import BLOCKS, LANGUAGES, Resolved, figures_of, headline_figures_of
 from temporal_shortcuts.statistics import MOST_N, SMALLEST_N
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.tables import Tables
@@ -126,6 +126,7 @@ def label(context: jinja2.runtime.Context, name: str) -> str:
 
 def _context(study: Study, tables: Tables, folder: Path, language: str, prefix: str) -> dict[str, Any]:
     resolved = study.resolved
+    headline_figures = headline_figures_of(resolved)
     return {
         "study": study,
         "resolved": resolved,
@@ -142,8 +143,8 @@ def _context(study: Study, tables: Tables, folder: Path, language: str, prefix: 
         "bootstrap": findings.rows_of(tables.image_bootstrap),
         "folder": folder,
         "smallest_n": SMALLEST_N,
-        "headline_figures": [name for name in figures_of(resolved) if name in HEADLINE_FIGURES],
-        "figures": [name for name in figures_of(resolved) if name not in HEADLINE_FIGURES],
+        "headline_figures": headline_figures,
+        "figures": [name for name in figures_of(resolved) if name not in headline_figures],
         "records": {name: study.variant_runs(name) for name in resolved["variants"]},
         "block": lambda name: render(study, tables, folder, f"{name}.{language}.jinja", language, prefix),
     }
