@@ -224,6 +224,15 @@ def test_what_a_carry_amounts_to(others):
     assert (row["variant"], row["highest"], row["highest_epoch"]) == ("epoch_res_published", pytest.approx(0.9), 3)
 
 
+@pytest.mark.parametrize(("published", "best", "said"), [(0.1, 0.5, True), (0.1, 0.15, False), (0.9, 0.5, False)])
+def test_a_best_epoch_that_the_slip_does_not_explain_is_said(others, published, best, said):
+    study, tables, folder = next(given for given in others if given[0].name == "carry")
+    summary = tables.summary.copy()
+    summary.loc[summary["variant"] == "epoch_res_published", ["published", "best_mean"]] = published, best
+    changed = Tables(**(vars(tables) | {"summary": summary}))
+    assert ("best of all epochs" in rendered(study, changed, folder, "headline")) == said
+
+
 def test_several_environments_are_said(small, tmp_path):
     study, tables = tabulated(tmp_path, SMALL)
     text = texts.render(study, tables, tmp_path, "readme.jinja", "en", "")

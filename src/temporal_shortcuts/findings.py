@@ -180,6 +180,13 @@ def accountings(resolved: Resolved, tables: Tables) -> list[Row]:
     return pairs
 
 
+def unexplained(resolved: Resolved, tables: Tables) -> list[Row]:
+    """Summaries of variants that end at chance by the slip, but had better epochs, although the report's best one is at chance."""
+    limit, summaries = chance_limit(resolved), {row["variant"]: row for row in rows_of(tables.summary)}
+    slips = [pair["published"]["variant"] for pair in accountings(resolved, tables) if pair["cause"] == "slip"]
+    return [row for name in slips if (row := summaries[name])["published"] <= limit < row["best_mean"]]
+
+
 # -- where the records come from ---------------------------------------------------------------------------------------
 
 
