@@ -38,7 +38,8 @@ def learning_curves(resolved: Resolved, tables: Tables) -> Figure:
     figure, grid = _grid(len(panels), 2 if len(panels) <= 4 else 3)
     for axes, names in zip(grid, panels, strict=True):
         for name in dict.fromkeys([reference_of(resolved, names[0]), *names]):
-            draw_curve(axes, tables, name, "test_accuracy", _onset_style(resolved, name), resolved)
+            since = _parting(resolved, name)
+            draw_curve(axes, tables, name, "test_accuracy", _onset_style(resolved, name), resolved, since)
             if is_late(resolved, name):
                 onset = shortcut_of(resolved, name)["onset"]
                 axes.axvline(onset, color=colour_of(resolved, name), linewidth=1.2, linestyle=(0, (1, 2)), zorder=1)
@@ -62,9 +63,18 @@ def curve_panels(resolved: Resolved) -> list[list[str]]:
     return list(panels.values()) or [[name] for name in resolved["variants"]]
 
 
-def draw_curve(axes: Axes, tables: Tables, name: str, column: str, linestyle: object, resolved: Resolved) -> None:
-    """A variant's mean over its seeds, in percent, with a band from the lowest to the highest."""
-    own = tables.metrics[tables.metrics["variant"] == name]
+def _parting(resolved: Resolved, name: str) -> int:
+    """The last epoch that a variant has in common with its reference, bit for bit, if they differ in a late shortcut alone; else 0."""
+    own, reference = (resolved["variants"][one]["settings"] for one in (name, reference_of(resolved, name)))
+    alone = is_late(resolved, name) and own | {"shortcut": None} == reference
+    return own["shortcut"]["onset"] if alone else 0
+
+
+def draw_curve(
+    axes: Axes, tables: Tables, name: str, column: str, linestyle: object, resolved: Resolved, since: int = 0
+) -> None:
+    """A variant's mean over its seeds, in percent, with a band from the lowest to the highest, from the epoch `since` on."""
+    own = tables.metrics[(tables.metrics["variant"] == name) & (tables.metrics["epoch"] >= since)]
     curve = pd.DataFrame({"epoch": own["epoch"], "percent": 100 * own[column]})
     look = {"color": colour_of(resolved, name), "linewidth": 1.6, "err_kws": {"alpha": 0.2, "linewidth": 0}}
     seaborn.lineplot(curve, x="epoch", y="percent", errorbar=("pi", 100), legend=False, ax=axes, **look)
@@ -106,7 +116,7 @@ def _handles(resolved: Resolved) -> list[Line2D]:
     ]
     entries = [("benchmark of the panel", COLOURS["reference"], "-")]
     entries += [(label_of(resolved, name), colour_of(resolved, name), "-") for name in names]
-    if any(shortcut_of(resolved, name) for name in resolved["variants"]):
+    if any(shortcut_of(resolved, name) and not is_late(resolved, name) for name in resolved["variants"]):
         entries.append(("shortcut from the start", COLOURS["null"], "-"))
     entries += [
         (f"after {onset} epochs", COLOURS["null"], LATE_STYLES[index % len(LATE_STYLES)])

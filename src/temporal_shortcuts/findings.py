@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from temporal_shortcuts.outputs import Resolved, carry_variants, is_late, kind_of, reference_of, shortcut_of
-from temporal_shortcuts.statistics import LEVEL, PRIMARY, SMALLEST_N, SMOOTHING, pairs_needed
+from temporal_shortcuts.statistics import LEVEL, PRIMARY, SMALLEST_N, SMOOTHING, deciding_difference, pairs_needed
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.tables import WITH_CARRY, Tables, read_sidecar
 
@@ -46,6 +46,19 @@ def primary(tables: Tables) -> list[Row]:
     """The comparisons at the primary endpoint, each with whether it `is_decided`."""
     rows = rows_of(tables.comparisons[tables.comparisons["endpoint"] == PRIMARY])
     return [row | {"decided": is_decided(row)} for row in rows]
+
+
+def decidable(tables: Tables) -> Row:
+    """What the comparisons, corrected together, could decide: `family`, their number, the fewest pairs `n` of one, and `deviations`.
+
+    So many standard deviations of its differences the first of the family must be away from 0 to be told apart from it.
+    """
+    family = [row for row in primary(tables) if not row["null_arm"]]
+    n = min(row["n"] for row in family)
+    enough = n >= SMALLEST_N
+    return {"family": len(family), "n": n} | {
+        "deviations": deciding_difference(n, LEVEL / len(family)) if enough else math.nan
+    }
 
 
 def winner(resolved: Resolved, tables: Tables) -> Row | None:

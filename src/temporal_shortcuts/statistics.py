@@ -205,6 +205,11 @@ def _detectable_effect(n: int, level: float) -> float:
     return float(TTestPower().solve_power(effect_size=None, nobs=n, alpha=level / 2, power=POWER, alternative="larger"))
 
 
+def deciding_difference(n: int, level: float) -> float:
+    """The smallest mean difference, in standard deviations of the differences, that the t-test tells apart from 0 with n pairs."""
+    return float(special.stdtrit(n - 1, 1 - level / 2)) / n**0.5
+
+
 def pairs_needed(mean_difference: float, sd: float, level: float = LEVEL) -> int:
     """Pairs with which a paired t-test at the two-sided `level` finds this true difference with probability `POWER`.
 
