@@ -234,6 +234,13 @@ def test_fewer_epochs_share_the_beginning_of_more() -> None:
         assert one.fingerprint != other.fingerprint
 
 
+def test_compiled_runs_share_no_prefix() -> None:
+    compiled = resolve(changed(published(), ("protocol", "compile"), True))
+    assert len(compiled.segments) == len(compiled.runs)
+    assert all(segment.final and segment.parent is None for segment in compiled.segments.values())
+    assert compiled.epochs_trained == compiled.epochs_shown > resolve(published()).epochs_trained
+
+
 def test_the_recipe_changes_all(monkeypatch: pytest.MonkeyPatch) -> None:
     before = fingerprints(published())
     monkeypatch.setattr(studies, "RECIPE", studies.RECIPE + 1)

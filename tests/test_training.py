@@ -416,7 +416,7 @@ def test_bf16_repeats_and_is_an_arithmetic_of_its_own(tmp_path: Path, kind: str 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["batch_res", "epoch_res"])
-def test_a_compiled_branch_equals_the_compiled_run_from_scratch(tmp_path: Path, kind: str) -> None:
+def test_a_compiled_run_is_the_same_in_a_study_and_alone(tmp_path: Path, kind: str) -> None:
     """Width 8, since the compiler's kernels of narrower layers take minutes to build."""
     study = tiny.tiny_study(variants={"benchmark": {}, "it": tiny.variant(kind, 2)}, compile=True, width=8)
     finals = tiny.train_study(study, tmp_path / "shared")

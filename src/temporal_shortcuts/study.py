@@ -125,10 +125,14 @@ class Segment:
 
 
 def forest(trajectories: Iterable[Trajectory], epochs: int) -> dict[str, Segment]:
-    """The segments that train the trajectories, each stretch of epochs once, by the name of the state that they end with."""
+    """The segments that train the trajectories, each stretch of epochs once, by the name of the state that they end with.
+
+    Compiled runs share nothing: the compiler makes other kernels for the epoch that records what a branch needs.
+    """
     trunks: dict[str, dict[str, Trajectory]] = {}
     for one in trajectories:
-        trunks.setdefault(one.fingerprint_at(0), {})[one.fingerprint_at(epochs)] = one
+        own = one.fingerprint_at(epochs)
+        trunks.setdefault(own if one.settings.get("compile") else one.fingerprint_at(0), {})[own] = one
     segments: dict[str, Segment] = {}
     for trunk in trunks.values():
         for segment in _grow(list(trunk.values()), 0, epochs, None):
