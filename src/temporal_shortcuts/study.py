@@ -127,7 +127,7 @@ class Segment:
 def forest(trajectories: Iterable[Trajectory], epochs: int) -> dict[str, Segment]:
     """The segments that train the trajectories, each stretch of epochs once, by the name of the state that they end with.
 
-    Compiled runs share nothing: the compiler makes other kernels for the epoch that records what a branch needs.
+    Compiled runs share nothing: with a shared trunk, whose last epoch records for its branches, they ended with other bits than alone.
     """
     trunks: dict[str, dict[str, Trajectory]] = {}
     for one in trajectories:
