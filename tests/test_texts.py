@@ -171,6 +171,13 @@ def test_variants_of_another_schedule_are_discussed(folder):
     assert [row["variant"] for row in findings.rescheduled(study.resolved, tables)] == list(annealed)
 
 
+def test_a_family_of_nothing_but_a_null_arm_decides_nothing(small):
+    _, tables, _ = small
+    null = tables.comparisons[tables.comparisons["null_arm"]]
+    assert findings.decidable(Tables(**(vars(tables) | {"comparisons": null})))["n"] == 0
+    assert findings.decidable(tables)["n"] == 3
+
+
 def test_the_usual_schedule_is_not_discussed(small):
     assert "schedule" not in rendered(*small, "discussion")
 

@@ -66,7 +66,7 @@ def curve_panels(resolved: Resolved) -> list[list[str]]:
 def _parting(resolved: Resolved, name: str) -> int:
     """The last epoch that a variant has in common with its reference, bit for bit, if they differ in a late shortcut alone; else 0."""
     own, reference = (resolved["variants"][one]["settings"] for one in (name, reference_of(resolved, name)))
-    alone = is_late(resolved, name) and own | {"shortcut": None} == reference
+    alone = is_late(resolved, name) and own | {"shortcut": None} == reference and not own["compile"]
     return own["shortcut"]["onset"] if alone else 0
 
 

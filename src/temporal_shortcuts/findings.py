@@ -54,7 +54,7 @@ def decidable(tables: Tables) -> Row:
     So many standard deviations of its differences the first of the family must be away from 0 to be told apart from it.
     """
     family = [row for row in primary(tables) if not row["null_arm"]]
-    n = min(row["n"] for row in family)
+    n = min((row["n"] for row in family), default=0)
     enough = n >= SMALLEST_N
     return {"family": len(family), "n": n} | {
         "deviations": deciding_difference(n, LEVEL / len(family)) if enough else math.nan
