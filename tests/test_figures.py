@@ -19,7 +19,17 @@ from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulate
 
 from temporal_shortcuts import figures, figures_curves, figures_differences, figures_style
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.outputs import DIAGRAMS, carry_variants, figures_of, kind_of, sweep_cells, sweep_kinds
+from temporal_shortcuts.outputs import (
+    DIAGRAMS,
+    PAIRS_AT_LEAST,
+    carry_variants,
+    figures_of,
+    kind_of,
+    late_variants,
+    sweep_cells,
+    sweep_kinds,
+)
+from temporal_shortcuts.statistics import SMALLEST_N
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.tables import Tables
 
@@ -28,6 +38,7 @@ SOME = [
     "batch_res.svg",
     "final_accuracy.svg",
     "learning_curves.svg",
+    "late_differences.svg",
     "learning_rates.svg",
     "stable_epoch.svg",
 ]
@@ -60,9 +71,9 @@ def sweep(folder: Path) -> tuple[Study, Tables]:
 @pytest.mark.parametrize(
     ("overlays", "more"),
     [
-        ((), {"learning_rates.svg", "batch_res.svg", "epoch_res.svg"}),
+        ((), {"learning_rates.svg", "late_differences.svg", "batch_res.svg", "epoch_res.svg"}),
         (("demo.yaml",), {"learning_rates.svg", "batch_res.svg", "epoch_res.svg"}),
-        (("laptop.yaml",), {"learning_rates.svg", "batch_res.svg", "epoch_res.svg"}),
+        (("laptop.yaml",), {"learning_rates.svg", "late_differences.svg", "batch_res.svg", "epoch_res.svg"}),
         (("slips.yaml",), {"carry.svg", "epoch_res.svg"}),
         ((SWEEP,), {"sweep.svg", "batch_res.svg", "epoch_res.svg"}),
     ],
@@ -246,6 +257,37 @@ def test_each_panel_of_the_curves_repeats_its_reference(small):
         assert len(axes.collections) == 1 + len(names), "a band for each curve"
         onsets = [line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 2]
         assert onsets == ([6] if any(name.endswith(("_late", "_arm")) for name in names) else [])
+
+
+def test_differences_after_a_late_onset_are_of_equal_seeds(small):
+    study, tables = small
+    names = late_variants(study.resolved)
+    assert names == ["batch_res_late", "epoch_res_late", "null_arm"]
+    accuracy = tables.metrics.set_index(["variant", "seed", "epoch"])["test_accuracy"]
+    drawn = figures_curves.late_differences(study.resolved, tables).axes
+    for axes, name in zip(drawn, names, strict=True):
+        zero, *pairs, mean = axes.lines
+        assert set(zero.get_ydata()) == {0}
+        by_seed = [
+            [100 * (accuracy[name, seed, epoch] - accuracy["benchmark", seed, epoch]) for epoch in (6, 7, 8)]
+            for seed in (0, 1, 2)
+        ]
+        assert all(list(line.get_xdata()) == [6, 7, 8] for line in (*pairs, mean))
+        np.testing.assert_allclose([line.get_ydata() for line in pairs], by_seed, atol=1e-9)
+        np.testing.assert_allclose(mean.get_ydata(), np.mean(by_seed, axis=0), atol=1e-9)
+        low, high = stats.t.interval(0.95, 2, np.mean(by_seed, axis=0)[2], stats.sem([pair[2] for pair in by_seed]))
+        (band,) = (path.vertices for path in axes.collections[0].get_paths())
+        np.testing.assert_allclose(sorted(set(band[band[:, 0] == 8][:, 1])), [low, high])
+        np.testing.assert_allclose([pair[0] for pair in by_seed], 0, err_msg="what is shared does not differ")
+
+
+def test_no_difference_is_drawn_of_fewer_pairs_than_a_verdict_needs():
+    assert PAIRS_AT_LEAST == SMALLEST_N
+    assert late_variants(study_of(SMALL, {"seeds": [0, 1]}).resolved) == []
+    assert late_variants(study_of(SMALL, {"variants": {"null_arm": {"seeds": [0, 7, 8]}}}).resolved) == [
+        "batch_res_late",
+        "epoch_res_late",
+    ]
 
 
 def test_the_carry_figure_shows_each_shortcut_that_is_evaluated_with_it(carry):

@@ -206,6 +206,7 @@ DRAWINGS: dict[str, tuple[Drawing, str]] = {
     "carry.svg": (figures_curves.carry, "Train accuracy, test accuracy, and test accuracy with the carry left on"),
     "final_accuracy.svg": (final_accuracy, "Test accuracy of each variant, every seed"),
     "learning_curves.svg": (figures_curves.learning_curves, "Learning curves"),
+    "late_differences.svg": (figures_curves.late_differences, "Paired differences after a late onset, epoch by epoch"),
     "learning_rates.svg": (learning_rates, "Accuracy over the learning rate"),
     "stable_epoch.svg": (stable_epoch, "Stable epoch of each variant"),
     "batch_res.svg": (diagrams.batch_res, "batch_res: a shortcut from the previous batch"),

@@ -1,4 +1,4 @@
-"""Figures over epochs: learning curves, and what a carry does to the evaluation."""
+"""Figures over epochs: learning curves, paired differences after a late onset, and what a carry does to the evaluation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from scipy.stats import t as student
 
 from temporal_shortcuts.figures_style import (
     COLOURS,
@@ -25,6 +26,7 @@ from temporal_shortcuts.outputs import (
     carry_variants,
     is_late,
     kind_of,
+    late_variants,
     reference_of,
     shortcut_of,
     sweep_kinds,
@@ -46,7 +48,7 @@ def learning_curves(resolved: Resolved, tables: Tables) -> Figure:
         axes.set_title(_panel_title(resolved, names), fontsize=9.5)
     figure.supylabel("test accuracy (%)", fontsize=10)
     figure.legend(handles=_handles(resolved), loc="outside upper left", ncols=4, handlelength=2.2, columnspacing=1.4)
-    note = "over epochs · line: mean of the seeds · band: lowest to highest seed · dotted vertical line: onset"
+    note = "line: mean of the seeds · band: lowest to highest seed · dotted vertical line: onset"
     note_scale(figure, resolved, note)
     return figure
 
@@ -79,20 +81,22 @@ def draw_curve(
     look = {"color": colour_of(resolved, name), "linewidth": 1.6, "err_kws": {"alpha": 0.2, "linewidth": 0}}
     seaborn.lineplot(curve, x="epoch", y="percent", errorbar=("pi", 100), legend=False, ax=axes, **look)
     axes.lines[-1].set_linestyle(linestyle)
-    axes.set(xlabel="", ylabel="")
+    axes.set(xlabel="epoch", ylabel="")
 
 
 def _grid(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
     """A figure with that many panels of one scale, the epochs written below the lowest of each column."""
     columns = min(columns, panels)
     rows = -(-panels // columns)
-    figure = new_figure(1.2 + 2.05 * rows)
+    figure = new_figure(1.4 + 2.05 * rows)
     axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     axes[0].xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     for one in axes[panels:]:
         one.set_visible(False)
-    for one in axes[max(0, panels - columns) : panels]:
-        one.xaxis.set_tick_params(labelbottom=True)
+    for index, one in enumerate(axes[:panels]):
+        lowest = index >= panels - columns
+        one.xaxis.set_tick_params(labelbottom=lowest)
+        one.xaxis.label.set_visible(lowest)
     return figure, axes[:panels]
 
 
@@ -141,6 +145,35 @@ def _panel_title(resolved: Resolved, names: list[str]) -> str:
     return "\n".join(textwrap.fill(line, 46) for line in title.splitlines())
 
 
+def late_differences(resolved: Resolved, tables: Tables) -> Figure:
+    """The paired difference from the reference at each epoch after a late onset: every pair, their mean and its 95 % t interval."""
+    names = late_variants(resolved)
+    figure, grid = _grid(len(names), 3)
+    for axes, name in zip(grid, names, strict=True):
+        colour, pairs = colour_of(resolved, name), epoch_differences(resolved, tables.metrics, name)
+        mean, half = pairs.mean(axis="columns"), student.ppf(0.975, pairs.shape[1] - 1) * pairs.sem(axis="columns")
+        axes.axhline(0, color=COLOURS["reference"], linewidth=1.2, zorder=2)
+        axes.plot(pairs.index, pairs, color=colour, linewidth=0.7, alpha=0.4, zorder=1)
+        axes.fill_between(pairs.index, mean - half, mean + half, color=colour, alpha=0.25, linewidth=0, zorder=2)
+        axes.plot(pairs.index, mean, color=colour, linewidth=2, zorder=3)
+        title = label_of(resolved, name, 36)
+        if (reference := reference_of(resolved, name)) != resolved["benchmark"]:
+            title += f"\nagainst: {label_of(resolved, reference, 36)}"
+        axes.set_title(title, fontsize=9.5)
+        axes.set(xlabel="epoch")
+    figure.supylabel("difference in test accuracy (points)", fontsize=10)
+    note = "black: the reference · line: mean of the pairs of equal seed · band: its 95 % t interval, epoch by epoch · thin: each pair"
+    note_scale(figure, resolved, note)
+    return figure
+
+
+def epoch_differences(resolved: Resolved, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Differences of test accuracy in points (rows: epochs from the onset on; columns: seeds) of a variant from its reference."""
+    values = 100 * metrics.pivot(index=["epoch", "seed"], columns="variant", values="test_accuracy")
+    pairs = (values[name] - values[reference_of(resolved, name)]).dropna().unstack("seed")
+    return pairs[pairs.index >= shortcut_of(resolved, name)["onset"]]
+
+
 CARRY_CURVES = (
     ("train_accuracy", "train", ":"),
     ("test_accuracy", "test", "-"),
@@ -165,5 +198,5 @@ def carry(resolved: Resolved, tables: Tables) -> Figure:
         Line2D([], [], color=colour, linestyle=style, linewidth=1.6, label=label) for _, label, style in CARRY_CURVES
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=4, handlelength=2.2, columnspacing=1.4)
-    note_scale(figure, resolved, "over epochs · line: mean of the seeds · band: lowest to highest seed")
+    note_scale(figure, resolved, "line: mean of the seeds · band: lowest to highest seed")
     return figure

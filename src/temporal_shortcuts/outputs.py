@@ -14,6 +14,8 @@ BLOCKS = ("headline", "published", "verdicts", "comparisons", "discussion", "fig
 LANGUAGES = {"en": ".md", "zh": ".zh.md"}
 DIAGRAMS = ("batch_res", "epoch_res")
 SWEEP_AT_LEAST = 4
+PAIRS_AT_LEAST = 3
+"""As many as a verdict needs (`statistics.SMALLEST_N`, which is too heavy to import here)."""
 
 Resolved = Mapping[str, Any]
 """What study.json holds (`json.load`)."""
@@ -30,6 +32,7 @@ def figures_of(resolved: Resolved) -> list[str]:
         **{f"{kind}.svg": kind in kinds for kind in DIAGRAMS},
         "final_accuracy.svg": True,
         "learning_curves.svg": True,
+        "late_differences.svg": bool(late_variants(resolved)),
         "learning_rates.svg": "learning_rate" in kinds,
         "stable_epoch.svg": True,
     }
@@ -77,6 +80,19 @@ def is_late(resolved: Resolved, name: str) -> bool:
     """Whether the variant's temporal shortcut begins after the first epoch."""
     shortcut = shortcut_of(resolved, name)
     return shortcut is not None and shortcut["onset"] > 0
+
+
+def late_variants(resolved: Resolved) -> list[str]:
+    """The variants that leave their reference late and with enough pairs to speak of a difference; none of a sweep's cells."""
+    cells = {name for kind in sweep_kinds(resolved) for name in sweep_cells(resolved, kind).values()}
+    return [
+        name
+        for name, variant in resolved["variants"].items()
+        if variant["against"] is not None
+        and is_late(resolved, name)
+        and name not in cells
+        and len(set(variant["seeds"]) & set(resolved["variants"][variant["against"]]["seeds"])) >= PAIRS_AT_LEAST
+    ]
 
 
 def sweep_kinds(resolved: Resolved) -> list[str]:

@@ -44,10 +44,11 @@ rule draw:
 
 
 rule readme:
-    """The study's README, and the repository's where it shows this study."""
+    """The study's README with its figures, and the repository's where it shows this study."""
     input:
         RECORDS,
         README,
+        FIGURES,
         FRONT_PAGE if config["front_page"] else [],
     message:
         "The README"
