@@ -13,8 +13,9 @@ from synthetic import study_of
 from temporal_shortcuts import numerics
 from temporal_shortcuts.checkpoints import read_facts
 from temporal_shortcuts.images import Images, checksum
+from temporal_shortcuts.segments import train_segment
 from temporal_shortcuts.study import Run, Segment, Study
-from temporal_shortcuts.training import Trainer, train_segment
+from temporal_shortcuts.training import Trainer
 
 EPOCHS, STEPS, BATCH = 4, 3, 8
 ONSETS = (0, 1, 2, EPOCHS - 1)

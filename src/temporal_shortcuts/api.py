@@ -57,7 +57,7 @@ def train(
 
     from temporal_shortcuts import images, records, sources
     from temporal_shortcuts.checkpoints import read_facts
-    from temporal_shortcuts.training import train_segment
+    from temporal_shortcuts.segments import train_segment
 
     folder = Path(folder)
     data = folder / "data" / declared.data_folder

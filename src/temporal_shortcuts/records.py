@@ -9,14 +9,18 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from temporal_shortcuts.checkpoints import Damaged, read_facts, read_state, write_atomically
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Run, Study
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIXES = (".json", ".correct.npy", ".csv")
 """In the order in which they are written: a record that is there has the others beside it."""
@@ -54,11 +58,17 @@ def write(run: Run, state: Path, folder: Path, *, keep_weights: bool = False) ->
     }
     stem = str(folder / run.record).removesuffix(".csv")
     if keep_weights:
-        from temporal_shortcuts.training import save_weights
-
         save_weights(read_state(state)[0], Path(f"{stem}.safetensors"))
     for suffix in SUFFIXES:
         write_atomically(Path(stem + suffix), content[suffix])
+
+
+def save_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a state's network as a plain safetensors file, for use elsewhere."""
+    import safetensors.torch
+
+    weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
+    write_atomically(path, safetensors.torch.save(weights))
 
 
 def copy(source: Path, target: Path) -> None:

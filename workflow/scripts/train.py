@@ -33,7 +33,7 @@ def program() -> None:
     found = [] if segment.settings["device"] == "cpu" else devices.gpus()
     with devices.gpu_slot(found, args.jobs_per_gpu, say):
         from temporal_shortcuts.images import open_images
-        from temporal_shortcuts.training import train_segment
+        from temporal_shortcuts.segments import train_segment
 
         states = args.work / "states"
         train_segment(
