@@ -117,6 +117,17 @@ def test_the_headline_states_result_and_scale_in_one_sentence(small):
     assert f"{texts.points(row['mean_difference'])} points" in first
 
 
+def test_the_headline_has_the_null_arm_of_the_same_onset_beside_the_winner(small, tmp_path):
+    study, tables, folder = small
+    row = tables.comparisons.query("endpoint == 'last5' and variant == 'null_arm'").iloc[0]
+    said = f"{texts.points(row['mean_difference'])} here {texts.interval(row['t_low'], row['t_high'])}"
+    assert f"one flipped bit alone makes {said} — " in rendered(study, tables, folder, "headline")
+    assert "只翻转一个比特" in rendered(study, tables, folder, "headline", "zh")
+    earlier = tabulated(tmp_path, SMALL, {"variants": {"null_arm": {"shortcut": {"onset": 5}}}})
+    for language, words in (("en", "flipped bit"), ("zh", "只翻转一个比特")):
+        assert words not in rendered(*earlier, tmp_path, "headline", language), "another onset is no yardstick"
+
+
 @pytest.mark.parametrize("verdict", ["supported", "contradicted", "undecided"])
 def test_sentences_follow_the_verdict_column(small, verdict):
     study, tables, folder = small

@@ -67,6 +67,13 @@ def winner(resolved: Resolved, tables: Tables) -> Row | None:
     return max(rows, key=lambda row: row["published_difference"], default=None)
 
 
+def null_arm(resolved: Resolved, tables: Tables, beside: Row) -> Row | None:
+    """The null arm that leaves the same reference at the same onset as a comparison's variant: what no effect looks like there."""
+    onset = shortcut_of(resolved, beside["variant"])["onset"]
+    rows = [row for row in primary(tables) if row["null_arm"] and row["against"] == beside["against"]]
+    return next((row for row in rows if shortcut_of(resolved, row["variant"])["onset"] == onset), None)
+
+
 def controls(resolved: Resolved, tables: Tables) -> list[Row]:
     """The comparisons of the null arm and of the controls; the null arm's is decided by its own t interval."""
     rows = [row | {"kind": kind_of(resolved, row["variant"])} for row in primary(tables)]
