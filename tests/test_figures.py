@@ -200,6 +200,9 @@ def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small)
     for index, row in rows.iterrows():
         inside = low <= row["mean_difference"] <= high
         assert ((round(row["mean_difference"], 6), index) in drawn) == inside
+        for pair in figures_differences.pair_differences(tables.runs, row["variant"], row["against"]):
+            place = round(float(np.clip(pair, low, high)), 6), round(index + 0.27, 6)
+            assert (place in drawn) == inside, "each pair is in sight, at the edge if it lies beyond"
         if low <= row["published_difference"] <= high:
             assert (round(row["published_difference"], 6), round(index - 0.3, 6)) in drawn
     assert not low <= -81.98, "one published value is far off and must not flatten the rest"

@@ -128,6 +128,24 @@ def test_the_headline_has_the_null_arm_of_the_same_onset_beside_the_winner(small
         assert words not in rendered(*earlier, tmp_path, "headline", language), "another onset is no yardstick"
 
 
+@pytest.mark.parametrize(
+    ("low", "p_holm", "en", "zh"),
+    [
+        (0.1, 0.2, "leaves out zero, but after Holm's correction", "区间本身不含零"),
+        (-0.1, 0.2, "which is not told apart from zero", "，不能与零区分"),
+        (0.1, 0.01, "which is told apart from zero", "，可以与零区分"),
+    ],
+)
+def test_an_interval_that_leaves_out_zero_and_decides_nothing_says_why(tmp_path, low, p_holm, en, zh):
+    control = {"noise_late": {"label": "noise", "shortcut": {"kind": "noise", "strength": 0.05, "onset": 6}}}
+    study, tables = tabulated(tmp_path, SMALL, {"variants": control})
+    changed = tables.comparisons.assign(t_low=low, t_high=0.3, p_holm=p_holm)
+    for language, words in (("en", en), ("zh", zh)):
+        text = rendered(study, Tables(**(vars(tables) | {"comparisons": changed})), tmp_path, "discussion", language)
+        (said,) = [line for line in text.splitlines() if line.startswith(("- noise: ", "- 同均值同方差的噪声"))]
+        assert words in said
+
+
 @pytest.mark.parametrize("verdict", ["supported", "contradicted", "undecided"])
 def test_sentences_follow_the_verdict_column(small, verdict):
     study, tables, folder = small

@@ -44,7 +44,7 @@ def forest(resolved: Resolved, tables: Tables) -> Figure:
         _forest_row(axes, resolved, tables, row, float(index), limits)
     axes.set_yticks(range(len(rows)), labels)
     axes.set(xlim=limits, xlabel="difference in test accuracy,\nmean of the last 5 epochs (points)")
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=8)
     axes.grid(axis="y", visible=False)
     _numbers(numbers, rows)
     for one in (axes, numbers):
@@ -53,16 +53,19 @@ def forest(resolved: Resolved, tables: Tables) -> Figure:
         figure,
         resolved,
         "circle: mean of the pairs with its 95 % t interval (filled: told apart from 0 after Holm's correction, with 3 pairs or more) · "
-        "small points: the pairs of equal seed · open diamond: published, single runs · arrow: off the axis",
+        "small points: the pairs of equal seed · open diamond: published, single runs · arrow, triangle: off the axis",
     )
     return figure
 
 
 def _limits(rows: pd.DataFrame, runs: pd.DataFrame) -> tuple[float, float]:
-    """Limits that hold the intervals and the pairs, but for those far out; 0 always among them."""
+    """Limits that hold most rows' intervals and pairs, so that rows of many seeds stay legible beside rows of few; 0 always among them."""
     low, high = span(
-        extent(pair_differences(runs, row["variant"], row["against"]), row["t_low"], row["t_high"])
-        for _, row in rows.iterrows()
+        (
+            extent(pair_differences(runs, row["variant"], row["against"]), row["t_low"], row["t_high"])
+            for _, row in rows.iterrows()
+        ),
+        reach=2.0,
     )
     reach = 0.05 * (high - low)
     return min(low, -reach), max(high, reach)
@@ -76,7 +79,9 @@ def _forest_row(
     face = colour if is_decided(row) else "white"
     look = {"facecolors": face, "edgecolors": colour, "linewidths": 1.6, "s": 52, "zorder": 5}
     if point_or_arrow(axes, mean, y, limits, "", **look):
-        axes.scatter(pairs, np.full(len(pairs), y + 0.27), s=13, color=colour, alpha=0.55, linewidths=0, zorder=3)
+        small = {"s": 13, "color": colour, "alpha": 0.55, "linewidths": 0, "zorder": 3, "clip_on": False}
+        for marker, of_it in (("o", pairs.between(*limits)), ("<", pairs < limits[0]), (">", pairs > limits[1])):
+            axes.scatter(pairs[of_it].clip(*limits), np.full(of_it.sum(), y + 0.27), marker=marker, **small)
         interval_line(axes, row["t_low"], row["t_high"], y, limits, colour)
     if math.isfinite(row["published_difference"]):
         text = f"\N{WHITE DIAMOND} {signed(row['published_difference'])}"
