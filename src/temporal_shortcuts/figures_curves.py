@@ -156,10 +156,10 @@ def late_differences(resolved: Resolved, tables: Tables) -> Figure:
         axes.plot(pairs.index, pairs, color=colour, linewidth=0.7, alpha=0.4, zorder=1)
         axes.fill_between(pairs.index, mean - half, mean + half, color=colour, alpha=0.25, linewidth=0, zorder=2)
         axes.plot(pairs.index, mean, color=colour, linewidth=2, zorder=3)
-        title = label_of(resolved, name, 36)
+        title = label_of(resolved, name, 41)
         if (reference := reference_of(resolved, name)) != resolved["benchmark"]:
-            title += f"\nagainst: {label_of(resolved, reference, 36)}"
-        axes.set_title(title, fontsize=9.5)
+            title += f"\nagainst: {label_of(resolved, reference, 32)}"
+        axes.set_title(title, fontsize=8.6)
         axes.set(xlabel="epoch")
     figure.supylabel("difference in test accuracy (points)", fontsize=10)
     note = "black: the reference · line: mean of the pairs of equal seed · band: its 95 % t interval, epoch by epoch · thin: each pair"
