@@ -79,14 +79,11 @@ def load_network(path: str | Path) -> ResNet18:
     import safetensors.torch
 
     from temporal_shortcuts.checkpoints import read_state
+    from temporal_shortcuts.records import network_weights
     from temporal_shortcuts.resnet import ResNet18
 
     path = Path(path)
-    if path.suffix == ".state":
-        tensors = read_state(path)[0]
-        weights = {name.removeprefix("network."): tensors[name] for name in tensors if name.startswith("network.")}
-    else:
-        weights = safetensors.torch.load_file(path)
+    weights = network_weights(read_state(path)[0]) if path.suffix == ".state" else safetensors.torch.load_file(path)
     width, classes = weights["conv.weight"].shape[0], weights["linear.weight"].shape[0]
     network = ResNet18(width, classes, published="blocks.7.conv1.weight" not in weights)
     network.load_state_dict(weights)

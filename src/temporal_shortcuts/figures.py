@@ -16,7 +16,6 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import t as student
 
 from temporal_shortcuts import diagrams, figures_curves, figures_differences
 from temporal_shortcuts.errors import UserError
@@ -24,6 +23,7 @@ from temporal_shortcuts.figures_style import (
     PUBLISHED,
     colour_of,
     extent,
+    interval,
     interval_line,
     label_of,
     new_figure,
@@ -85,13 +85,6 @@ def final_accuracy(resolved: Resolved, tables: Tables) -> Figure:
         "arrow: off the axis",
     )
     return figure
-
-
-def interval(values: pd.Series) -> tuple[float, float, float]:
-    """(low, mean, high): the 95 % t interval of a mean; the value itself where there is only one."""
-    mean, n = float(values.mean()), len(values)
-    half = float(student.ppf(0.975, n - 1)) * float(values.std(ddof=1)) / n**0.5 if n > 1 else 0.0
-    return mean - half, mean, mean + half
 
 
 def _rows(axes: Axes, resolved: Resolved, names: list[str]) -> None:

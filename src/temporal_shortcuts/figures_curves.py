@@ -10,13 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import t as student
 
+from temporal_shortcuts.figures_differences import pair_differences
 from temporal_shortcuts.figures_style import (
     COLOURS,
     KIND_NAMES,
     LATE_STYLES,
+    against_line,
     colour_of,
+    interval,
     label_of,
     new_figure,
     note_scale,
@@ -81,7 +83,7 @@ def draw_curve(
     look = {"color": colour_of(resolved, name), "linewidth": 1.6, "err_kws": {"alpha": 0.2, "linewidth": 0}}
     seaborn.lineplot(curve, x="epoch", y="percent", errorbar=("pi", 100), legend=False, ax=axes, **look)
     axes.lines[-1].set_linestyle(linestyle)
-    axes.set(xlabel="epoch", ylabel="")
+    axes.set(ylabel="")
 
 
 def _grid(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
@@ -96,7 +98,7 @@ def _grid(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
     for index, one in enumerate(axes[:panels]):
         lowest = index >= panels - columns
         one.xaxis.set_tick_params(labelbottom=lowest)
-        one.xaxis.label.set_visible(lowest)
+        one.set_xlabel("epoch", visible=lowest)
     return figure, axes[:panels]
 
 
@@ -139,9 +141,7 @@ def _panel_title(resolved: Resolved, names: list[str]) -> str:
         title += ", published accounting"
     if kind in sweep_kinds(resolved):
         title += f", strength {shortcut['strength']:g}"
-    reference = reference_of(resolved, names[0])
-    if reference != resolved["benchmark"]:
-        title += f"\nagainst: {label_of(resolved, reference)}"
+    title += against_line(resolved, names[0])
     return "\n".join(textwrap.fill(line, 46) for line in title.splitlines())
 
 
@@ -151,16 +151,12 @@ def late_differences(resolved: Resolved, tables: Tables) -> Figure:
     figure, grid = _grid(len(names), 3)
     for axes, name in zip(grid, names, strict=True):
         colour, pairs = colour_of(resolved, name), epoch_differences(resolved, tables.metrics, name)
-        mean, half = pairs.mean(axis="columns"), student.ppf(0.975, pairs.shape[1] - 1) * pairs.sem(axis="columns")
+        low, mean, high = zip(*(interval(of_epoch) for _, of_epoch in pairs.iterrows()), strict=True)
         axes.axhline(0, color=COLOURS["reference"], linewidth=1.2, zorder=2)
         axes.plot(pairs.index, pairs, color=colour, linewidth=0.7, alpha=0.4, zorder=1)
-        axes.fill_between(pairs.index, mean - half, mean + half, color=colour, alpha=0.25, linewidth=0, zorder=2)
+        axes.fill_between(pairs.index, low, high, color=colour, alpha=0.25, linewidth=0, zorder=2)
         axes.plot(pairs.index, mean, color=colour, linewidth=2, zorder=3)
-        title = label_of(resolved, name, 41)
-        if (reference := reference_of(resolved, name)) != resolved["benchmark"]:
-            title += f"\nagainst: {label_of(resolved, reference, 32)}"
-        axes.set_title(title, fontsize=8.6)
-        axes.set(xlabel="epoch")
+        axes.set_title(label_of(resolved, name, 41) + against_line(resolved, name, 32), fontsize=8.6)
     figure.supylabel("difference in test accuracy (points)", fontsize=10)
     note = "black: the reference · line: mean of the pairs of equal seed · band: its 95 % t interval, epoch by epoch · thin: each pair"
     note_scale(figure, resolved, note)
@@ -169,8 +165,8 @@ def late_differences(resolved: Resolved, tables: Tables) -> Figure:
 
 def epoch_differences(resolved: Resolved, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
     """Differences of test accuracy in points (rows: epochs from the onset on; columns: seeds) of a variant from its reference."""
-    values = 100 * metrics.pivot(index=["epoch", "seed"], columns="variant", values="test_accuracy")
-    pairs = (values[name] - values[reference_of(resolved, name)]).dropna().unstack("seed")
+    reference = reference_of(resolved, name)
+    pairs = pair_differences(metrics, name, reference, "test_accuracy", ["epoch", "seed"]).unstack("seed")
     return pairs[pairs.index >= shortcut_of(resolved, name)["onset"]]
 
 

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from temporal_shortcuts.figures_style import (
     PUBLISHED,
+    against_line,
     colour_of,
     extent,
     interval_line,
@@ -31,10 +32,7 @@ from temporal_shortcuts.tables import Tables
 def forest(resolved: Resolved, tables: Tables) -> Figure:
     """The paired difference of each variant from its reference, with its 95 % interval, every pair, and the published one."""
     rows = tables.comparisons[tables.comparisons["endpoint"] == PRIMARY].reset_index(drop=True)
-    labels = [
-        _forest_label(resolved, variant, against)
-        for variant, against in zip(rows["variant"], rows["against"], strict=True)
-    ]
+    labels = [label_of(resolved, name, 44) + against_line(resolved, name, 44) for name in rows["variant"]]
     lines = max(label.count("\n") + 1 for label in labels)
     figure = new_figure(1.5 + max(0.42, 0.2 * lines) * len(rows))
     axes, numbers = figure.subplots(1, 2, width_ratios=[1, 0.84])
@@ -88,15 +86,12 @@ def _forest_row(
         point_or_arrow(axes, row["published_difference"], y - 0.3, limits, text, **PUBLISHED | {"s": 34})
 
 
-def pair_differences(runs: pd.DataFrame, variant: str, against: str) -> pd.Series:
-    """Differences of the primary endpoint in points, by seed."""
-    values = 100 * runs.pivot(index="seed", columns="variant", values=PRIMARY)
+def pair_differences(
+    runs: pd.DataFrame, variant: str, against: str, column: str = PRIMARY, by: str | list[str] = "seed"
+) -> pd.Series:
+    """Differences of a column in points, by seed; of the primary endpoint, unless another is named."""
+    values = 100 * runs.pivot(index=by, columns="variant", values=column)
     return (values[variant] - values[against]).dropna()
-
-
-def _forest_label(resolved: Resolved, name: str, against: str) -> str:
-    label = label_of(resolved, name, 44)
-    return label if against == resolved["benchmark"] else f"{label}\nagainst: {label_of(resolved, against, 44)}"
 
 
 def _numbers(axes: Axes, rows: pd.DataFrame) -> None:

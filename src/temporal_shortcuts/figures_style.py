@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import t as student
 
 from temporal_shortcuts.checkpoints import write_atomically
 from temporal_shortcuts.outputs import Resolved, kind_of, reference_of
@@ -153,6 +155,12 @@ def label_of(resolved: Resolved, name: str, width: int = 100) -> str:
     return textwrap.fill(resolved["variants"][name]["label"], width, break_long_words=False, break_on_hyphens=False)
 
 
+def against_line(resolved: Resolved, name: str, width: int = 100) -> str:
+    """A line to follow a variant's label: its reference, if that isn't the study's benchmark; else nothing."""
+    reference = reference_of(resolved, name)
+    return "" if reference == resolved["benchmark"] else f"\nagainst: {label_of(resolved, reference, width)}"
+
+
 # -- axes that one far value must not flatten ----------------------------------------------------------------------------
 
 
@@ -166,6 +174,13 @@ def span(extents: Iterable[tuple[float, float]], reach: float = 4.0) -> tuple[fl
     low, high = min(pair[0] for pair in kept), max(pair[1] for pair in kept)
     margin = 0.06 * max(high - low, 1e-6)
     return low - margin, high + margin
+
+
+def interval(values: pd.Series) -> tuple[float, float, float]:
+    """(low, mean, high): the 95 % t interval of a mean; the value itself where there is only one."""
+    mean, n = float(values.mean()), len(values)
+    half = float(student.ppf(0.975, n - 1)) * float(values.std(ddof=1)) / n**0.5 if n > 1 else 0.0
+    return mean - half, mean, mean + half
 
 
 def extent(values: Iterable[float], low: float, high: float) -> tuple[float, float]:

@@ -43,9 +43,14 @@ def is_decided(comparison: Mapping[str, Any]) -> bool:
 
 
 def primary(tables: Tables) -> list[Row]:
-    """The comparisons at the primary endpoint, each with whether it `is_decided`."""
+    """The comparisons at the primary endpoint, each with whether it `is_decided`, or is not by Holm's correction alone."""
     rows = rows_of(tables.comparisons[tables.comparisons["endpoint"] == PRIMARY])
-    return [row | {"decided": is_decided(row)} for row in rows]
+    return [row | {"decided": is_decided(row), "corrected_away": _corrected_away(row)} for row in rows]
+
+
+def _corrected_away(comparison: Mapping[str, Any]) -> bool:
+    """Whether the interval by itself leaves out zero, but Holm's p does not."""
+    return bool(comparison["p_holm"] > LEVEL and (comparison["t_low"] > 0 or comparison["t_high"] < 0))
 
 
 def decidable(tables: Tables) -> Row:

@@ -67,8 +67,12 @@ def save_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write a state's network as a plain safetensors file, for use elsewhere."""
     import safetensors.torch
 
-    weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
-    write_atomically(path, safetensors.torch.save(weights))
+    write_atomically(path, safetensors.torch.save(network_weights(tensors)))
+
+
+def network_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's parameters and buffers among a state's tensors, by the names that the network gives them."""
+    return {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
 
 
 def copy(source: Path, target: Path) -> None:
