@@ -66,9 +66,8 @@ def batch_res(resolved: Resolved, tables: Tables) -> Figure:
     for left, right in pairwise(xs):
         _carry(axes, (left, CARRY_SUM + 2.6), (right, CARRY_SUM), colour)
     middle = (xs[0] + xs[1]) / 2
-    axes.text(
-        middle - 1, CARRY_SUM + 4.0, f"temporal shortcut × {strength}", ha="center", color=colour, fontweight="bold"
-    )
+    label = {"ha": "center", "color": colour, "fontweight": "bold", "fontsize": 9}
+    axes.text(middle, CARRY_SUM + 3.4, f"temporal shortcut × {strength}", **label)
     axes.text(middle - 1, CARRY_SUM + 1.8, "detached: no gradient", ha="center", va="top", color=colour, fontsize=8.5)
     _explain(axes, "batch_res: a block also receives its own output from the previous batch")
     return figure
