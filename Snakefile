@@ -53,6 +53,9 @@ rule all:
 
 onstart:
     errors.main(lambda: [places.check(Path(folder)) for folder in (RESULTS, WORK)])
+    errors.main(
+        lambda: places.claim((path for job in workflow.dag.needrun_jobs() for path in job.output), Path(WORK))
+    )
 
 
 onsuccess:

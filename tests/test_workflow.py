@@ -7,11 +7,12 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from tiny_study import Workplace
+from tiny_study import ROOT, Workplace
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,29 @@ def test_killed_at_random_instants_it_ends_with_the_same_bytes(done: Workplace, 
         process.wait()
     other.run()
     assert other.files() == done.files()
+
+
+def test_files_are_made_by_one_process_at_a_time_and_given_back_by_a_kill(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from temporal_shortcuts import places; "
+        "places.claim(sys.argv[2:], Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+
+    def holder(*files: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, str(tmp_path), *files]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    with holder("a", "b") as first, holder("c") as beside:
+        assert [process.stdout.readline() for process in (first, beside)] == ["held\n"] * 2
+        with holder("d", "b") as late:
+            assert "b: another Snakemake is making it; wait until that has ended" in late.communicate()[1]
+        first.kill()
+        first.wait()
+        with holder("d", "b") as next_one:
+            assert next_one.stdout.readline() == "held\n"
+            next_one.kill()
+        beside.kill()
 
 
 def test_two_snakemakes_at_once_do_not_harm_each_other(done: Workplace, tmp_path: Path) -> None:
