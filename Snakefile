@@ -19,7 +19,8 @@ min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 os.environ |= {"PYTHONPATH": sys.path[0]}  # of the jobs, so that the package need not be installed
 
-from temporal_shortcuts import complaints, errors, places
+from temporal_shortcuts.study import complaints
+from temporal_shortcuts import errors, places
 
 errors.main(lambda: places.check_space(Path()))  # before Snakemake writes its log here
 if os.path.exists("config.yaml"):
@@ -59,7 +60,7 @@ onstart:
 
 
 onsuccess:
-    from temporal_shortcuts import ending
+    from temporal_shortcuts.terminal import ending
 
     ending.succeeded(
         STUDY, Path(RESULTS), [path for job in workflow.dag.needrun_jobs(False) for path in job.output]
@@ -67,7 +68,7 @@ onsuccess:
 
 
 onerror:
-    from temporal_shortcuts import ending
+    from temporal_shortcuts.terminal import ending
 
     jobs = [(str(job.output[0]), str(job.log[0])) for job in workflow.scheduler.failed if job.output]
     ending.failed(jobs, workflow.config_settings.configfiles, workflow.config_settings.config_args or [])

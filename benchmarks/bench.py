@@ -27,8 +27,8 @@ import report
 import yaml
 
 from temporal_shortcuts.api import read_config
-from temporal_shortcuts.numerics import _processor
 from temporal_shortcuts.study import resolve
+from temporal_shortcuts.training.numerics import _processor
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

@@ -45,7 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     times = {"python and the package": time.time()}
 
-    from temporal_shortcuts import numerics
+    from temporal_shortcuts.training import numerics
 
     numerics.pin("native" if args.matmul else "avx2")
     import torch
@@ -75,9 +75,9 @@ def trainer(args: argparse.Namespace, kind: str, device: Any) -> Any:
     """A run in its second epoch of training, so that every kind has what it carries."""
     import numpy as np
 
-    from temporal_shortcuts.images import Images
+    from temporal_shortcuts.data.images import Images
     from temporal_shortcuts.study import Segment, Trajectory
-    from temporal_shortcuts.training import Trainer
+    from temporal_shortcuts.training.trainer import Trainer
 
     draw = np.random.default_rng(0)
     pictures = draw.integers(0, 256, (args.images, 3, 32, 32), dtype=np.uint8)

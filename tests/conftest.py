@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from temporal_shortcuts import numerics
+from temporal_shortcuts.training import numerics
 
 numerics.pin("avx2")
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
@@ -38,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The prepared form of the tiny images, as the programs want it."""
     from tiny import IMAGES
 
-    from temporal_shortcuts import images
+    from temporal_shortcuts.data import images
 
     folder = tmp_path_factory.mktemp("data")
     images.write(IMAGES, folder)

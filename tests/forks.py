@@ -95,8 +95,8 @@ def be_child(arguments: list[str], log: str, at: str | None, send: int) -> int:
 
 def watch(is_it: Callable[[str], bool], act: Callable[[], None], moments: Path) -> None:
     """Call `act` at the moment that `is_it` names, and write down each moment of this process."""
-    from temporal_shortcuts.checkpoints import Progress
-    from temporal_shortcuts.training import Trainer
+    from temporal_shortcuts.training.states import Progress
+    from temporal_shortcuts.training.trainer import Trainer
 
     step, evaluate, clear, fsync, replace = Trainer._train_step, Trainer.evaluate, Progress.clear, os.fsync, os.replace
 

@@ -2,7 +2,7 @@
 
     PYTHONPATH=src python tests/golden.py
 
-adds this processor's hashes to the file, or, after study.RECIPE was raised, writes all anew. A hash that is there is not replaced.
+adds this processor's hashes to the file, or, after model.RECIPE was raised, writes all anew. A hash that is there is not replaced.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from temporal_shortcuts import errors, numerics, study
+from temporal_shortcuts import errors
+from temporal_shortcuts.study import model
+from temporal_shortcuts.training import numerics
 
 FILE = Path(__file__).parent / "golden.json"
 SENTENCE = (
@@ -54,14 +56,14 @@ def program() -> None:
     import tempfile
 
     stored = json.loads(FILE.read_text()) if FILE.exists() else {}
-    if stored.get("recipe") != study.RECIPE:
-        stored = {"recipe": study.RECIPE, "losses": {}, "hashes": {}}
+    if stored.get("recipe") != model.RECIPE:
+        stored = {"recipe": model.RECIPE, "losses": {}, "hashes": {}}
     hashes = stored["hashes"].setdefault(environment(), {})
     for name in trajectories():
         with tempfile.TemporaryDirectory() as work:
             found = steps(name, Path(work))
         if hashes.setdefault(name, found["hash"]) != found["hash"]:
-            raise errors.UserError(SENTENCE.format(recipe=study.RECIPE))
+            raise errors.UserError(SENTENCE.format(recipe=model.RECIPE))
         stored["losses"].setdefault(name, found["losses"])
     FILE.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
     print(f"{FILE} holds the golden steps of {', '.join(stored['hashes'])}")

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from temporal_shortcuts import records, tables
+from temporal_shortcuts.analysis import records, tables
+from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.study import Run, Study, resolve
-from temporal_shortcuts.tables import Tables
 
 ROOT = Path(__file__).parents[1]
 

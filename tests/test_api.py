@@ -16,7 +16,8 @@ import yaml
 from tiny_study import ROOT, tiny_study
 
 import temporal_shortcuts
-from temporal_shortcuts import images, records
+from temporal_shortcuts.analysis import records
+from temporal_shortcuts.data import images
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve
 

@@ -13,8 +13,9 @@ import pytest
 import tiny
 import torch
 
-from temporal_shortcuts import checkpoints
-from temporal_shortcuts.checkpoints import Damaged, Progress, read_facts, read_state, write_atomically, write_state
+from temporal_shortcuts import files
+from temporal_shortcuts.files import write_atomically
+from temporal_shortcuts.training.states import Damaged, Progress, read_facts, read_state, write_state
 
 HEAD = len("temporal-shortcuts state ") + 64 + 1
 """Bytes of the first line."""
@@ -178,7 +179,7 @@ def test_a_writing_that_fails_leaves_the_old_file_and_nothing_else(
         pieces: tuple[object, ...] = (b"new", object())
     else:
         pieces = (b"new",)
-        monkeypatch.setattr(checkpoints.os, stage, fail)
+        monkeypatch.setattr(files.os, stage, fail)
     with pytest.raises((OSError, TypeError)):
         write_atomically(path, *pieces)  # type: ignore[arg-type]
     monkeypatch.undo()
@@ -202,8 +203,8 @@ def test_the_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_
         calls.append(f"replace {target.name}")
         replace(source, target)
 
-    monkeypatch.setattr(checkpoints.os, "fsync", watched_fsync)
-    monkeypatch.setattr(checkpoints.os, "replace", watched_replace)
+    monkeypatch.setattr(files.os, "fsync", watched_fsync)
+    monkeypatch.setattr(files.os, "replace", watched_replace)
     write_atomically(tmp_path / "folder" / "a", b"1", b"2")
     assert calls == ["fsync a", "replace a", "fsync folder"]
     assert (tmp_path / "folder" / "a").read_bytes() == b"12"

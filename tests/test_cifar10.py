@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from made_archives import CIFAR_CLASSES, CIFAR_FOLDER, batch, cifar_files, md5, member, meta, refusal, sha256, tar, text
 
-from temporal_shortcuts import cifar10
+from temporal_shortcuts.data import cifar10
+from temporal_shortcuts.data.images import checksum, open_images
+from temporal_shortcuts.data.sources import load, prepare
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.images import checksum, open_images
-from temporal_shortcuts.sources import load, prepare
 
 FIRST = f"{CIFAR_FOLDER}/data_batch_1"
 

@@ -15,9 +15,9 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from temporal_shortcuts.claims import COLUMNS, holm_levels, judge, verdicts
+from temporal_shortcuts.analysis.statistics import MOST_N, pairs_needed, sign_flip_p
+from temporal_shortcuts.analysis.verdicts import COLUMNS, holm_levels, judge, verdicts
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.statistics import MOST_N, pairs_needed, sign_flip_p
 
 BETTER = {"id": "better", "text": "v beats b", "test": "better", "variant": "v", "than": "b"}
 NOT_BETTER = {"id": "not", "text": "v does not beat b", "test": "not_better", "variant": "v", "than": "b"}

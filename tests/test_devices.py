@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from temporal_shortcuts import devices
+from temporal_shortcuts.training import devices
 
 JOB = """
 import os, sys, time
 from pathlib import Path
-from temporal_shortcuts.devices import gpu_slot
+from temporal_shortcuts.training.devices import gpu_slot
 with gpu_slot(["0", "1"], 2, print, Path(sys.argv[1])) as device:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == device
     print(device, flush=True)

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 from made_archives import CIFAR_CLASSES, cifar_files, good_files, md5, refusal, sha256, tar, zip_
 
-from temporal_shortcuts.downloads import Expected, Patience, fetch
+from temporal_shortcuts.data.downloads import Expected, Patience, fetch
+from temporal_shortcuts.data.images import checksum, open_images
+from temporal_shortcuts.data.sources import load, prepare
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.images import checksum, open_images
-from temporal_shortcuts.sources import load, prepare
 
 ROOT = Path(__file__).parents[1]
 CONTENT = bytes(range(256)) * 2000
@@ -285,7 +285,7 @@ def test_progress_in_a_log(server: Server, tmp_path: Path, monkeypatch: pytest.M
     url = server.gives("/file", whole())
     fetch([url], EXPECTED, tmp_path / "quick", QUICK)
     assert capsys.readouterr().err == f"downloading {url}\n"
-    monkeypatch.setattr("temporal_shortcuts.downloads._LogProgress.interval", 0.0)
+    monkeypatch.setattr("temporal_shortcuts.data.downloads._LogProgress.interval", 0.0)
     fetch([url], EXPECTED, tmp_path / "slow", QUICK)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"downloading {url}"
@@ -298,7 +298,7 @@ def test_progress_in_a_log(server: Server, tmp_path: Path, monkeypatch: pytest.M
 FETCH = """
 import sys
 from pathlib import Path
-from temporal_shortcuts.downloads import Expected, Patience, fetch
+from temporal_shortcuts.data.downloads import Expected, Patience, fetch
 fetch([sys.argv[1]], Expected(), Path(sys.argv[2]), Patience(rounds=1, silence=60.0))
 """
 

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 from tiny_study import ROOT, Workplace, tiny_study
 
-from temporal_shortcuts import ending
 from temporal_shortcuts.study import load_resolved
+from temporal_shortcuts.terminal import ending
 
 DEMO = ROOT / "results" / "demo"
 
@@ -46,7 +46,7 @@ def test_a_run_ends_with_the_summary_and_with_paths_that_are_there(workplace: Wo
 
 
 def test_a_failure_shows_the_log_and_a_command_that_runs_the_job_alone(workplace: Workplace) -> None:
-    broken = workplace.folder / "src" / "temporal_shortcuts" / "training.py"
+    broken = workplace.folder / "src" / "temporal_shortcuts" / "training" / "trainer.py"
     text = broken.read_text()
     broken.write_text(text + "\nraise RuntimeError('broken on purpose')\n")
     done = snakemake(workplace, workplace.command(options=("--config", "keep_states=True")))

@@ -21,10 +21,10 @@ import tiny
 import torch
 from forks import TRAIN, Forks
 
-from temporal_shortcuts import records
-from temporal_shortcuts import study as studies
-from temporal_shortcuts.checkpoints import read_facts, read_state
+from temporal_shortcuts.analysis import records
 from temporal_shortcuts.study import Segment, Study
+from temporal_shortcuts.study import model as studies
+from temporal_shortcuts.training.states import read_facts, read_state
 
 EVERY_STEP, NEVER = 1e-9, 1e6
 """Minutes between saved states within an epoch."""

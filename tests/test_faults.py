@@ -14,9 +14,8 @@ from disks import Disk, disk
 from synthetic import study_of
 from tiny_study import ROOT, tiny_study
 
-from temporal_shortcuts import outputs
-from temporal_shortcuts.study import Run, Segment, Study
-from temporal_shortcuts.tables import Tables
+from temporal_shortcuts.analysis.tables import Tables
+from temporal_shortcuts.study import Run, Segment, Study, outputs
 
 if TYPE_CHECKING:
     from forks import Forks

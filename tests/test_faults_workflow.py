@@ -15,10 +15,9 @@ import pytest
 from disks import disk
 from tiny_study import Workplace, tiny_study
 
-from temporal_shortcuts import outputs
+from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.places import LEAST
-from temporal_shortcuts.study import Study, load_resolved
-from temporal_shortcuts.tables import Tables
+from temporal_shortcuts.study import Study, load_resolved, outputs
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,12 @@ from matplotlib import colors
 from scipy import stats
 from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulated
 
-from temporal_shortcuts import figures, figures_curves, figures_differences, figures_style
+from temporal_shortcuts.analysis.statistics import SMALLEST_N
+from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.outputs import (
+from temporal_shortcuts.report.figures import curves, differences, drawing, style
+from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.outputs import (
     DIAGRAMS,
     PAIRS_AT_LEAST,
     carry_variants,
@@ -29,9 +32,6 @@ from temporal_shortcuts.outputs import (
     sweep_cells,
     sweep_kinds,
 )
-from temporal_shortcuts.statistics import SMALLEST_N
-from temporal_shortcuts.study import Study
-from temporal_shortcuts.tables import Tables
 
 SOME = [
     "forest.svg",
@@ -84,16 +84,16 @@ def test_a_study_has_the_figures_that_apply(overlays, more):
 
 def test_every_figure_can_be_drawn_and_no_other():
     named = {name for study in (SMALL, CARRY, SWEEP) for name in figures_of(study_of(study).resolved)}
-    assert named == set(figures.DRAWINGS)
+    assert named == set(drawing.DRAWINGS)
 
 
 def test_the_list_needs_nothing_heavy():
-    code = "import sys; import temporal_shortcuts.outputs; print(*sys.modules)"
+    code = "import sys; import temporal_shortcuts.study.outputs; print(*sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     ).stdout.split()
-    assert "temporal_shortcuts.outputs" in loaded
+    assert "temporal_shortcuts.study.outputs" in loaded
     assert not {"matplotlib", "seaborn", "pandas", "numpy", "torch"} & set(loaded)
 
 
@@ -119,11 +119,11 @@ def test_figures_are_the_same_bytes_in_another_process_and_with_other_defaults(s
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONHASHSEED": "7", "TZ": "Asia/Shanghai"}
     environment |= {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "SOURCE_DATE_EPOCH": "1"}
     code = (
-        "import json, sys; from pathlib import Path; from temporal_shortcuts import figures\n"
-        "from temporal_shortcuts.tables import Tables\n"
+        "import json, sys; from pathlib import Path; from temporal_shortcuts.report.figures import drawing\n"
+        "from temporal_shortcuts.analysis.tables import Tables\n"
         "for source, *names in json.loads(sys.argv[1]):\n"
         "    study, target = json.loads(Path(source, 'study.json').read_text()), Path(sys.argv[2], Path(source).name)\n"
-        "    figures.draw(study, Tables.read(Path(source)), target, names)\n"
+        "    drawing.draw(study, Tables.read(Path(source)), target, names)\n"
     )
     drawn = [
         (str(folder / name), *names)
@@ -165,21 +165,19 @@ def test_other_numbers_make_other_figures(small, folder, tmp_path):
     changed.loc[(changed["endpoint"] == "last5") & (changed["variant"] == "batch_res_late"), "mean_difference"] += 0.1
     other = Tables(**(vars(tables) | {"comparisons": changed}))
     for read, target in ((tables, "as_is"), (other, "changed")):
-        figures.draw(study.resolved, read, tmp_path / target, ["forest.svg"])
+        drawing.draw(study.resolved, read, tmp_path / target, ["forest.svg"])
     assert (tmp_path / "as_is/forest.svg").read_bytes() != (tmp_path / "changed/forest.svg").read_bytes()
 
 
 def test_an_unknown_figure_is_named(small, tmp_path):
     with pytest.raises(UserError, match=r"sweep\.svg is no figure of the study small"):
-        figures.draw(small[0].resolved, small[1], tmp_path, ["sweep.svg"])
+        drawing.draw(small[0].resolved, small[1], tmp_path, ["sweep.svg"])
     assert not list(tmp_path.iterdir())
 
 
 def test_steady_rounds_coordinates_and_numbers_identifiers():
     svg = '<g id="p0123456789"/><path id="C0_1_aaaaabbbbb" d="M 1.23456 -0.001L 2 3"/><use x="1.9999" href="#C0_1_aaaaabbbbb" id="axes_1"/>'
-    assert (
-        figures_style.steady(svg) == '<g id="i0"/><path id="i1" d="M 1.23 0L 2 3"/><use x="2" href="#i1" id="axes_1"/>'
-    )
+    assert style.steady(svg) == '<g id="i0"/><path id="i1" d="M 1.23 0L 2 3"/><use x="2" href="#i1" id="axes_1"/>'
 
 
 # -- what they show ----------------------------------------------------------------------------------------------------
@@ -188,7 +186,7 @@ def test_steady_rounds_coordinates_and_numbers_identifiers():
 def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small):
     study, tables = small
     rows = tables.comparisons[tables.comparisons["endpoint"] == "last5"].reset_index(drop=True)
-    axes, numbers = figures_differences.forest(study.resolved, tables).axes
+    axes, numbers = differences.forest(study.resolved, tables).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         study.resolved["variants"][name]["label"] for name in rows["variant"]
     ]
@@ -200,7 +198,7 @@ def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small)
     for index, row in rows.iterrows():
         inside = low <= row["mean_difference"] <= high
         assert ((round(row["mean_difference"], 6), index) in drawn) == inside
-        for pair in figures_differences.pair_differences(tables.runs, row["variant"], row["against"]):
+        for pair in differences.pair_differences(tables.runs, row["variant"], row["against"]):
             place = round(float(np.clip(pair, low, high)), 6), round(index + 0.27, 6)
             assert (place in drawn) == inside, "each pair is in sight, at the edge if it lies beyond"
         if low <= row["published_difference"] <= high:
@@ -215,48 +213,48 @@ def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small)
 def test_pairs_are_of_equal_seeds(small):
     runs = small[1].runs
     runs = runs[~((runs["variant"] == "benchmark") & (runs["seed"] == 1))]
-    found = figures_differences.pair_differences(runs, "lr_0.1", "benchmark")
+    found = differences.pair_differences(runs, "lr_0.1", "benchmark")
     values = runs.set_index(["variant", "seed"])["last5"]
     assert found.to_dict() == pytest.approx({s: 100 * (values["lr_0.1", s] - values["benchmark", s]) for s in (0, 2)})
 
 
 def test_interval_is_the_t_interval(small):
     values = small[1].runs.loc[small[1].runs["variant"] == "benchmark", "last5"]
-    low, mean, high = figures.interval(values)
+    low, mean, high = drawing.interval(values)
     assert mean == pytest.approx(values.mean())
     assert (low, high) == pytest.approx(stats.t.interval(0.95, 2, values.mean(), stats.sem(values)))
-    assert figures.interval(values[:1]) == (values.iloc[0],) * 3
+    assert drawing.interval(values[:1]) == (values.iloc[0],) * 3
 
 
 def test_span_leaves_out_one_far_value_only():
-    low, high = figures_style.span([(-0.5, 0.3), (-0.2, 0.9), (-60, -59), (0.1, 0.4)])
+    low, high = style.span([(-0.5, 0.3), (-0.2, 0.9), (-60, -59), (0.1, 0.4)])
     assert -0.8 < low < -0.5
     assert 0.9 < high < 1.2
-    low, high = figures_style.span([(1.0, 1.0)])
+    low, high = style.span([(1.0, 1.0)])
     assert low < 1 < high
 
 
 def test_an_interval_of_two_seeds_does_not_stretch_the_axis():
-    assert figures_style.extent([1.0, 2.0], -9, 12) == (1, 2)
-    assert figures_style.extent([1.0, 2.0, 3.0], -9, 12) == (-9, 12)
-    assert figures_style.extent([1.0, 2.0, 30.0], -9, 12) == (-9, 30)
+    assert style.extent([1.0, 2.0], -9, 12) == (1, 2)
+    assert style.extent([1.0, 2.0, 3.0], -9, 12) == (-9, 12)
+    assert style.extent([1.0, 2.0, 30.0], -9, 12) == (-9, 30)
 
 
 def test_each_panel_of_the_curves_repeats_its_reference(small):
     study, tables = small
-    panels = figures_curves.curve_panels(study.resolved)
+    panels = curves.curve_panels(study.resolved)
     assert sorted(name for names in panels for name in names) == sorted(set(study.resolved["variants"]) - {"benchmark"})
     assert ["batch_res_start", "batch_res_late"] in panels
-    drawn = figures_curves.learning_curves(study.resolved, tables).axes
+    drawn = curves.learning_curves(study.resolved, tables).axes
     for axes, names in zip(drawn, panels, strict=False):
-        curves = [line for line in axes.lines if len(line.get_xdata()) > 2]
+        lines = [line for line in axes.lines if len(line.get_xdata()) > 2]
         starts = [6 if name.endswith(("_late", "_arm")) else 1 for name in names]
-        assert [list(line.get_xdata()) for line in curves] == [list(range(start, 9)) for start in (1, *starts)], (
+        assert [list(line.get_xdata()) for line in lines] == [list(range(start, 9)) for start in (1, *starts)], (
             "a curve begins where it parts from its reference"
         )
-        assert colors.to_hex(curves[0].get_color()) == "#000000"
+        assert colors.to_hex(lines[0].get_color()) == "#000000"
         mean = tables.metrics[tables.metrics["variant"] == "benchmark"].groupby("epoch")["test_accuracy"].mean()
-        np.testing.assert_allclose(curves[0].get_ydata(), 100 * mean)
+        np.testing.assert_allclose(lines[0].get_ydata(), 100 * mean)
         assert len(axes.collections) == 1 + len(names), "a band for each curve"
         onsets = [line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 2]
         assert onsets == ([6] if any(name.endswith(("_late", "_arm")) for name in names) else [])
@@ -267,7 +265,7 @@ def test_differences_after_a_late_onset_are_of_equal_seeds(small):
     names = late_variants(study.resolved)
     assert names == ["batch_res_late", "epoch_res_late", "null_arm"]
     accuracy = tables.metrics.set_index(["variant", "seed", "epoch"])["test_accuracy"]
-    drawn = figures_curves.late_differences(study.resolved, tables).axes
+    drawn = curves.late_differences(study.resolved, tables).axes
     for axes, name in zip(drawn, names, strict=True):
         zero, *pairs, mean = axes.lines
         assert set(zero.get_ydata()) == {0}
@@ -298,7 +296,7 @@ def test_the_carry_figure_shows_each_shortcut_that_is_evaluated_with_it(carry):
     names = carry_variants(study.resolved)
     assert "epoch_res_published" in names
     assert "benchmark" not in names
-    drawn = figures_curves.carry(study.resolved, tables).axes
+    drawn = curves.carry(study.resolved, tables).axes
     assert [axes.get_title() for axes in drawn[: len(names)]] == [study.resolved["variants"][n]["label"] for n in names]
     assert all(len(axes.lines) == 4 for axes in drawn[: len(names)])
 
@@ -307,9 +305,7 @@ def test_undecided_cells_of_a_sweep_are_hatched(sweep):
     study, tables = sweep
     rows = tables.comparisons[tables.comparisons["endpoint"] == "last5"].set_index("variant")
     assert rows.loc["epoch_res-0.2-0", "p_holm"] <= 0.05
-    for axes, kind in zip(
-        figures_differences.sweep(study.resolved, tables).axes, ("batch_res", "epoch_res"), strict=False
-    ):
+    for axes, kind in zip(differences.sweep(study.resolved, tables).axes, ("batch_res", "epoch_res"), strict=False):
         hatched = {(patch.get_x(), patch.get_y()) for patch in axes.patches if patch.get_hatch()}
         cells = sweep_cells(study.resolved, kind)
         expected = {
@@ -326,11 +322,11 @@ def test_undecided_cells_of_a_sweep_are_hatched(sweep):
 def test_two_seeds_decide_nothing(sweep):
     study, tables = sweep
     two = Tables(**(vars(tables) | {"comparisons": tables.comparisons.assign(n=2, p_holm=0.001)}))
-    for axes in figures_differences.sweep(study.resolved, two).axes[:2]:
+    for axes in differences.sweep(study.resolved, two).axes[:2]:
         assert sum(bool(patch.get_hatch()) for patch in axes.patches) == 4
     filled = [
         collection
-        for collection in figures_differences.forest(study.resolved, two).axes[0].collections
+        for collection in differences.forest(study.resolved, two).axes[0].collections
         if collection.get_sizes()[:1] == 52 and not np.allclose(collection.get_facecolor(), 1)
     ]
     assert not filled
@@ -343,11 +339,11 @@ def test_a_kind_keeps_its_colour_and_the_benchmark_is_black():
     for overlay in ("demo.yaml", "laptop.yaml", "slips.yaml", SWEEP):
         resolved = study_of(overlay).resolved
         for name in resolved["variants"]:
-            colour = figures_style.colour_of(resolved, name)
+            colour = style.colour_of(resolved, name)
             if name == "benchmark":
                 assert colour == "#000000"
             elif kind_of(resolved, name) in DIAGRAMS:
-                assert colour == figures_style.COLOURS[kind_of(resolved, name)]
+                assert colour == style.COLOURS[kind_of(resolved, name)]
             elif kind_of(resolved, name) != "reference":
                 assert colour != "#000000"
 
@@ -368,7 +364,7 @@ def _lab(colour: str, vision: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("vision", [np.eye(3), PROTANOPIA, DEUTERANOPIA])
 def test_colours_stay_apart_for_colour_blind_readers(vision):
-    for (one, first), (other, second) in combinations(figures_style.COLOURS.items(), 2):
+    for (one, first), (other, second) in combinations(style.COLOURS.items(), 2):
         assert np.linalg.norm(_lab(first, np.array(vision)) - _lab(second, np.array(vision))) > 15, (one, other)
 
 
@@ -376,7 +372,7 @@ def test_the_diagrams_name_the_strength_only_if_there_is_one(small, sweep):
     for (study, tables), said in ((small, "× 0.05"), (sweep, "× strength")):
         for name in DIAGRAMS:
             texts = {
-                text.get_text() for text in figures.DRAWINGS[f"{name}.svg"][0](study.resolved, tables).axes[0].texts
+                text.get_text() for text in drawing.DRAWINGS[f"{name}.svg"][0](study.resolved, tables).axes[0].texts
             }
             assert any(said in text for text in texts)
             assert any(text.startswith(name) for text in texts)
@@ -386,5 +382,5 @@ def test_a_study_of_one_variant_and_one_seed_has_figures(tmp_path):
     nothing = {name: None for name in study_of().resolved["variants"] if name != "benchmark"}
     study, tables = tabulated(tmp_path, {"variants": nothing, "claims": [], "seeds": [3], "protocol": {"epochs": 3}})
     assert figures_of(study.resolved) == ["final_accuracy.svg", "learning_curves.svg", "stable_epoch.svg"]
-    figures.draw(study.resolved, tables, tmp_path / "figures")
+    drawing.draw(study.resolved, tables, tmp_path / "figures")
     assert {path.name for path in (tmp_path / "figures").iterdir()} == set(figures_of(study.resolved))

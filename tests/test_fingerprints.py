@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import ROOT
 
-from temporal_shortcuts import study as studies
-from temporal_shortcuts.schema import SCHEMA
 from temporal_shortcuts.study import Segment, Trajectory, canonical, forest, load_resolved, resolve
+from temporal_shortcuts.study import model as studies
+from temporal_shortcuts.study.checks import SCHEMA
 
 Key = tuple[str, ...]
 
@@ -274,7 +274,7 @@ def test_a_study_is_the_same_through_its_file(tmp_path: Path) -> None:
 
 def test_no_torch_is_needed() -> None:
     """The Snakefile is read again for each job of a cluster."""
-    program = "import sys, temporal_shortcuts.study, temporal_shortcuts.records; sys.exit('torch' in sys.modules)"
+    program = "import sys, temporal_shortcuts.study.model, temporal_shortcuts.analysis.records; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], env=pythonpath(), check=False).returncode == 0
 
 

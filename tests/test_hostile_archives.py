@@ -25,11 +25,11 @@ import pytest
 from made_archives import PACKINGS, folder, good_files, member, picture, refusal, tar, under, unflagged, zip_
 from PIL import Image
 
-from temporal_shortcuts import image_folder
-from temporal_shortcuts.archives import DamagedArchive, Limits
+from temporal_shortcuts.data import image_folder
+from temporal_shortcuts.data.archives import DamagedArchive, Limits
+from temporal_shortcuts.data.images import checksum, open_images
+from temporal_shortcuts.data.sources import prepare
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.images import checksum, open_images
-from temporal_shortcuts.sources import prepare
 
 
 @pytest.fixture(autouse=True)

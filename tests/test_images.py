@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from temporal_shortcuts import images as images_module
+from temporal_shortcuts.data import images as images_module
+from temporal_shortcuts.data.images import ARRAYS, Images, checksum, open_images, subset, write
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.images import ARRAYS, Images, checksum, open_images, subset, write
 
 PINNED_MD5 = "md5:" + "0" * 32
 
@@ -256,6 +256,8 @@ def test_subset_of_more_than_there_is(images: Images, count: int) -> None:
 
 
 def test_knows_no_torch() -> None:
-    program = "import sys, temporal_shortcuts.images, temporal_shortcuts.sources; sys.exit('torch' in sys.modules)"
-    environment = os.environ | {"PYTHONPATH": str(Path(images_module.__file__).parents[1])}
+    program = (
+        "import sys, temporal_shortcuts.data.images, temporal_shortcuts.data.sources; sys.exit('torch' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(images_module.__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", program], check=False, env=environment).returncode == 0

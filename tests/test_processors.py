@@ -14,7 +14,7 @@ import pytest
 PROGRAM = """
 import sys, tempfile
 from pathlib import Path
-from temporal_shortcuts import numerics
+from temporal_shortcuts.training import numerics
 numerics.pin("avx2")
 sys.path.insert(0, sys.argv[1])
 import golden

@@ -12,10 +12,11 @@ import pytest
 import tiny
 import torch
 
-from temporal_shortcuts import records, training
-from temporal_shortcuts.checkpoints import read_facts
+from temporal_shortcuts.analysis import records
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.training.states import read_facts
+from temporal_shortcuts.training.trainer import weights_hash
 
 VARIANTS = {"benchmark": {}, "batch": tiny.variant("batch_res", 2), "epoch": tiny.variant("epoch_res", 2)}
 
@@ -62,10 +63,10 @@ def test_the_sidecar_holds_hashes_of_the_weights(trained: tuple[Study, dict[str,
     records.write(run, states["batch"], tmp_path, keep_weights=True)
     weights = records.sidecar(tmp_path / run.record)["weights"]
     trainer = tiny.trainer_of(study, "batch")
-    assert training.weights_hash(trainer.network) == weights["initial"]
+    assert weights_hash(trainer.network) == weights["initial"]
     for _ in range(3):
         trainer.train_epoch()
-    assert training.weights_hash(trainer.network) == weights["final"]
+    assert weights_hash(trainer.network) == weights["final"]
     import safetensors.torch
 
     kept = safetensors.torch.load_file(str(tmp_path / run.record).removesuffix(".csv") + ".safetensors")

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from temporal_shortcuts import numerics, resnet
-from temporal_shortcuts.training import folded
+from temporal_shortcuts.networks import resnet
+from temporal_shortcuts.training import numerics
+from temporal_shortcuts.training.trainer import folded
 
 ODD_WIDTHS = [1, 2, 3, 4, 5, 6, 12, 20]
 WIDTHS = [*ODD_WIDTHS, 8, 16]

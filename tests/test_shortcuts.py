@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from temporal_shortcuts import shortcuts
-from temporal_shortcuts.training import Trainer
+from temporal_shortcuts.training import shortcuts
+from temporal_shortcuts.training.trainer import Trainer
 
 WIDTH = 8
 STRENGTH = 0.3

@@ -18,9 +18,9 @@ from made_archives import PACKINGS, folder, good_files, picture, refusal, tar
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from temporal_shortcuts import image_folder
-from temporal_shortcuts.images import checksum, open_images, subset
-from temporal_shortcuts.sources import digits, load, prepare
+from temporal_shortcuts.data import image_folder
+from temporal_shortcuts.data.images import checksum, open_images, subset
+from temporal_shortcuts.data.sources import digits, load, prepare
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.xz"

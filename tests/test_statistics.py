@@ -21,7 +21,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from temporal_shortcuts import statistics as s
+from temporal_shortcuts.analysis import statistics as s
 from temporal_shortcuts.errors import UserError
 
 DOCS = Path(__file__).parents[1] / "docs" / "statistics.md"

@@ -35,8 +35,8 @@ from study_keys import nothing_is_written as nothing_is_written
 from synthetic import ROOT, merged
 
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.schema import RESERVED
 from temporal_shortcuts.study import resolve
+from temporal_shortcuts.study.checks import RESERVED
 
 pytestmark = pytest.mark.usefixtures("nothing_is_written")
 SHIPPED = ("config.yaml", *sorted(f"studies/{path.name}" for path in (ROOT / "studies").glob("*.yaml")))

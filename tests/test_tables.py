@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from synthetic import CARRY, SMALL, run_program, study_of, tabulated, write_results
 
-from temporal_shortcuts import tables
+from temporal_shortcuts.analysis import tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.outputs import COLLECTED, TABULATED
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.outputs import COLLECTED, TABULATED
 
 DIVERGED = {"variants": {"lr_diverged": {"learning_rate": 1.0, "label": "learning rate 1"}}}
 

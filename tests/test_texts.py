@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulated
 
-from temporal_shortcuts import chinese, findings, texts
+from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.outputs import BLOCKS, blocks_of, figures_of
+from temporal_shortcuts.report import chinese, facts, texts
 from temporal_shortcuts.study import Study
-from temporal_shortcuts.tables import Tables
+from temporal_shortcuts.study.outputs import BLOCKS, blocks_of, figures_of
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_every_decimal_in_a_text_is_in_a_table(small):
         "2.14",
         "3.11",
     }  # versions
-    known |= {f"{findings.FULL_PROTOCOL_SD}", findings.FULL_PROTOCOL_FLOP.removesuffix("e15")}
+    known |= {f"{facts.FULL_PROTOCOL_SD}", facts.FULL_PROTOCOL_FLOP.removesuffix("e15")}
     for table in (tables.summary, tables.comparisons, tables.image_bootstrap, tables.claims):
         values = abs(table.select_dtypes("number").to_numpy(float).ravel())
         known |= (
@@ -195,16 +195,16 @@ def test_variants_of_another_schedule_are_discussed(folder):
     study, tables = tabulated(folder / "annealed", SMALL, {"variants": annealed})
     for language in ("en", "zh"):
         discussion = rendered(study, tables, folder / "annealed", "discussion", language)
-        for row in findings.rescheduled(study.resolved, tables):
+        for row in facts.rescheduled(study.resolved, tables):
             assert discussion.count(texts.interval(row["t_low"], row["t_high"])) == 1
-    assert [row["variant"] for row in findings.rescheduled(study.resolved, tables)] == list(annealed)
+    assert [row["variant"] for row in facts.rescheduled(study.resolved, tables)] == list(annealed)
 
 
 def test_a_family_of_nothing_but_a_null_arm_decides_nothing(small):
     _, tables, _ = small
     null = tables.comparisons[tables.comparisons["null_arm"]]
-    assert findings.decidable(Tables(**(vars(tables) | {"comparisons": null})))["n"] == 0
-    assert findings.decidable(tables)["n"] == 3
+    assert facts.decidable(Tables(**(vars(tables) | {"comparisons": null})))["n"] == 0
+    assert facts.decidable(tables)["n"] == 3
 
 
 def test_the_usual_schedule_is_not_discussed(small):
@@ -228,7 +228,7 @@ def test_where_the_10_percent_comes_from_follows_from_the_records(others, correc
             values
         )
     changed = Tables(**(vars(tables) | {"metrics": metrics}))
-    assert [pair["cause"] for pair in findings.accountings(study.resolved, changed)] == [cause]
+    assert [pair["cause"] for pair in facts.accountings(study.resolved, changed)] == [cause]
     text = rendered(study, changed, folder, "headline")
     assert texts.percent(published[1]) in text
     assert study.resolved["scale"] in text
@@ -243,20 +243,20 @@ def test_where_the_10_percent_comes_from_follows_from_the_records(others, correc
         0.1 if published[1] > 0.2 else 0.6
     )
     assert [
-        pair["cause"] for pair in findings.accountings(study.resolved, Tables(**(vars(tables) | {"metrics": metrics})))
+        pair["cause"] for pair in facts.accountings(study.resolved, Tables(**(vars(tables) | {"metrics": metrics})))
     ] == ["mixed"]
 
 
 def test_what_a_carry_amounts_to(others):
     study, tables, _ = next(given for given in others if given[0].name == "carry")
-    rows = {row["variant"]: row for row in findings.carried(study.resolved, tables)}
+    rows = {row["variant"]: row for row in facts.carried(study.resolved, tables)}
     assert rows["epoch_res_start"]["outcome"] == "learns"
     assert rows["epoch_res_published"]["outcome"] == "misled", "the invented record learns, but needs its carry"
     last = tables.metrics.query("variant == 'epoch_res_published' and epoch > 3")
     assert rows["epoch_res_published"]["train_accuracy"] == pytest.approx(last["train_accuracy"].mean())
     metrics = tables.metrics.copy()
     metrics.loc[(metrics["variant"] == "epoch_res_published") & (metrics["epoch"] == 3), "train_accuracy"] = 0.9
-    row = findings.carried(study.resolved, Tables(**(vars(tables) | {"metrics": metrics})))[-1]
+    row = facts.carried(study.resolved, Tables(**(vars(tables) | {"metrics": metrics})))[-1]
     assert (row["variant"], row["highest"], row["highest_epoch"]) == ("epoch_res_published", pytest.approx(0.9), 3)
 
 
@@ -405,7 +405,7 @@ def test_a_missing_readme_is_named(results, tmp_path, capsys):
 
 
 def test_templates_are_complete():
-    present = {path.name for path in (ROOT / "src/temporal_shortcuts/templates").iterdir()}
+    present = {path.name for path in (ROOT / "src/temporal_shortcuts/report/templates").iterdir()}
     assert {f"{name}.{language}.jinja" for name in BLOCKS for language in ("en", "zh")} < present
 
 

@@ -17,11 +17,12 @@ import torch
 from forks import TRAIN, Forks
 from torch.nn import functional as F
 
-from temporal_shortcuts import numerics, records, training
-from temporal_shortcuts.checkpoints import read_facts, read_state
+from temporal_shortcuts.analysis import records
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study
-from temporal_shortcuts.training import Batches, learning_rate
+from temporal_shortcuts.training import numerics
+from temporal_shortcuts.training.states import read_facts, read_state
+from temporal_shortcuts.training.trainer import Batches, learning_rate, weights_hash
 
 
 class Killed(Exception):
@@ -389,16 +390,16 @@ def test_weights_can_be_taken_elsewhere(tmp_path: Path) -> None:
     records.save_weights(read_state(state)[0], tmp_path / "weights.safetensors")
     trainer = tiny.trainer_of(tiny.tiny_study())
     trainer.network.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
-    assert training.weights_hash(trainer.network) == read_facts(state)["final"]
+    assert weights_hash(trainer.network) == read_facts(state)["final"]
 
 
 def test_the_hash_of_weights_sees_each_bit_and_no_layout() -> None:
     network = tiny.trainer_of(tiny.tiny_study()).network
-    before = training.weights_hash(network)
-    assert training.weights_hash(network.to(memory_format=torch.contiguous_format)) == before
+    before = weights_hash(network)
+    assert weights_hash(network.to(memory_format=torch.contiguous_format)) == before
     with torch.no_grad():
         network.norm.running_var.view(torch.int32)[1] ^= 1
-    assert training.weights_hash(network) != before
+    assert weights_hash(network) != before
 
 
 # -- settings of the protocol that a GPU wants, as far as a CPU can run them -----------------------------------------------

@@ -15,7 +15,7 @@ from tiny_study import PARTS, ROOT
 PAGE = ROOT / "docs" / "adapting.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(r"# (at the end of )?(studies/\w+\.yaml)\n")
-EDITED = ("src/temporal_shortcuts/shortcuts.py", "workflow/schemas/study.schema.yaml")
+EDITED = ("src/temporal_shortcuts/training/shortcuts.py", "workflow/schemas/study.schema.yaml")
 
 
 class Reader:
@@ -96,8 +96,8 @@ def test_a_kind_touches_one_file_and_a_line_of_the_schema(reader: Reader) -> Non
     source = Path("src", "temporal_shortcuts")
     changed = [
         path.name
-        for path in sorted((ROOT / source).glob("*.py"))
-        if path.read_bytes() != (reader.folder / source / path.name).read_bytes()
+        for path in sorted((ROOT / source).rglob("*.py"))
+        if path.read_bytes() != (reader.folder / path.relative_to(ROOT)).read_bytes()
     ]
     assert changed == ["shortcuts.py"]
 

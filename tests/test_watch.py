@@ -13,9 +13,9 @@ import pytest
 import tiny
 from rich.console import Console
 
-from temporal_shortcuts import watch
-from temporal_shortcuts.segments import Watch
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.terminal import watch
+from temporal_shortcuts.training.job import Watch
 
 ROOT = Path(__file__).parents[1]
 NOW = 1_800_000_000.0

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from synthetic import study_of
 
-from temporal_shortcuts import numerics
-from temporal_shortcuts.checkpoints import read_facts
-from temporal_shortcuts.images import Images, checksum
-from temporal_shortcuts.segments import train_segment
+from temporal_shortcuts.data.images import Images, checksum
 from temporal_shortcuts.study import Run, Segment, Study
-from temporal_shortcuts.training import Trainer
+from temporal_shortcuts.training import numerics
+from temporal_shortcuts.training.job import train_segment
+from temporal_shortcuts.training.states import read_facts
+from temporal_shortcuts.training.trainer import Trainer
 
 EPOCHS, STEPS, BATCH = 4, 3, 8
 ONSETS = (0, 1, 2, EPOCHS - 1)

@@ -20,7 +20,7 @@ PARTS = ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "src")
 
 @cache
 def digits_checksum(images_per_class: int) -> str:
-    from temporal_shortcuts import images, sources
+    from temporal_shortcuts.data import images, sources
 
     data = {"source": "digits", "name": "digits", "images_per_class": images_per_class}
     return images.checksum(sources.load(data, Path()))

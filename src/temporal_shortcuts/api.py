@@ -10,18 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from temporal_shortcuts import numerics
-from temporal_shortcuts.complaints import read
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.schema import SCHEMA
 from temporal_shortcuts.study import Segment, resolve
+from temporal_shortcuts.study.checks import SCHEMA
+from temporal_shortcuts.study.complaints import read
+from temporal_shortcuts.training import numerics
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from torch import Tensor
 
-    from temporal_shortcuts.resnet import ResNet18
+    from temporal_shortcuts.networks.resnet import ResNet18
 
 CONFIG = SCHEMA.parents[2] / "config.yaml"
 
@@ -55,9 +55,10 @@ def train(
 
     import pandas as pd
 
-    from temporal_shortcuts import images, records, sources
-    from temporal_shortcuts.checkpoints import read_facts
-    from temporal_shortcuts.segments import train_segment
+    from temporal_shortcuts.analysis import records
+    from temporal_shortcuts.data import images, sources
+    from temporal_shortcuts.training.job import train_segment
+    from temporal_shortcuts.training.states import read_facts
 
     folder = Path(folder)
     data = folder / "data" / declared.data_folder
@@ -78,9 +79,9 @@ def load_network(path: str | Path) -> ResNet18:
     """
     import safetensors.torch
 
-    from temporal_shortcuts.checkpoints import read_state
-    from temporal_shortcuts.records import network_weights
-    from temporal_shortcuts.resnet import ResNet18
+    from temporal_shortcuts.analysis.records import network_weights
+    from temporal_shortcuts.networks.resnet import ResNet18
+    from temporal_shortcuts.training.states import read_state
 
     path = Path(path)
     weights = network_weights(read_state(path)[0]) if path.suffix == ".state" else safetensors.torch.load_file(path)
@@ -95,7 +96,7 @@ def normalise(images: np.ndarray) -> Tensor:
     import numpy as np
     import torch
 
-    from temporal_shortcuts.training import DEVIATION, MEAN
+    from temporal_shortcuts.training.trainer import DEVIATION, MEAN
 
     mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
     return (torch.from_numpy(np.array(images)).float() / 255 - mean) / deviation

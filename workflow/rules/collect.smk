@@ -23,7 +23,7 @@ rule collect:
     """Gather the records: one row a run and epoch (metrics.csv), and one row a run (runs.csv)."""
     input:
         RECORDS,
-        code("tables.py", "statistics.py"),
+        code("study/*.py", "analysis/*.py"),
         study=STUDY_FILE,
     output:
         COLLECTED,
@@ -43,7 +43,7 @@ rule analyse:
     """Summaries, stable epochs, paired comparisons with the benchmark, and a verdict for each claim."""
     input:
         COLLECTED,
-        code("tables.py", "statistics.py", "claims.py"),
+        code("study/*.py", "analysis/*.py"),
         study=STUDY_FILE,
     output:
         reported(ANALYSED, "table"),

@@ -1,6 +1,8 @@
 """Reads the study: the configuration is checked, and study.json, on which the cheap stages depend, is brought up to date."""
 
-from temporal_shortcuts import checkpoints, errors, outputs, records, study as studies
+from temporal_shortcuts import errors, files, study as studies
+from temporal_shortcuts.study import outputs
+from temporal_shortcuts.analysis import records
 
 
 def read_study():
@@ -88,7 +90,7 @@ wildcard_constraints:
 # The cheap stages have study.json as an input. It is written only when its content changes, and touched while a record is
 # missing, so that no table can be newer than a study, or a set of records, that it does not show.
 def update_study_file():
-    with checkpoints.naming(Path(STUDY_FILE)):
+    with files.naming(Path(STUDY_FILE)):
         if not STUDY.write(Path(STUDY_FILE)) and MISSING:
             os.utime(STUDY_FILE)
 

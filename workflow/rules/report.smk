@@ -25,7 +25,7 @@ rule draw:
     """Draw the study's figures: SVG files that are the same bytes each time."""
     input:
         TABLES,
-        code("figures*.py", "diagrams.py", "outputs.py", "findings.py", "tables.py", "statistics.py"),
+        code("study/*.py", "analysis/*.py", "report/*.py", "report/figures/*.py"),
         study=STUDY_FILE,
     output:
         reported(FIGURES, "figure"),
@@ -58,7 +58,7 @@ rule write_readme:
     """Write the study's README and the pieces for the repository's, with every number from a table."""
     input:
         TABLES,
-        code("texts.py", "findings.py", "chinese.py", "outputs.py", "tables.py", "statistics.py", "templates/*"),
+        code("study/*.py", "analysis/*.py", "report/*.py", "report/templates/*"),
         study=STUDY_FILE,
     output:
         README,

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from temporal_shortcuts import tables
+from temporal_shortcuts.analysis import tables
 from temporal_shortcuts.errors import main
 from temporal_shortcuts.study import load_resolved
 

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from temporal_shortcuts import figures
+from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import main
+from temporal_shortcuts.report.figures import drawing
 from temporal_shortcuts.study import load_resolved
-from temporal_shortcuts.tables import Tables
 
 
 def program() -> None:
@@ -17,7 +17,7 @@ def program() -> None:
     parser.add_argument("figures", nargs="*", help="names such as forest.svg; without any, all that the study has")
     arguments = parser.parse_args()
     folder = arguments.study.parent
-    figures.draw(load_resolved(arguments.study).resolved, Tables.read(folder), folder / "figures", arguments.figures)
+    drawing.draw(load_resolved(arguments.study).resolved, Tables.read(folder), folder / "figures", arguments.figures)
 
 
 if __name__ == "__main__":

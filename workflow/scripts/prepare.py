@@ -6,7 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from temporal_shortcuts import errors, sources
+from temporal_shortcuts import errors
+from temporal_shortcuts.data import sources
 
 
 def program() -> None:

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from temporal_shortcuts import texts
+from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import main
+from temporal_shortcuts.report import texts
 from temporal_shortcuts.study import load_resolved
-from temporal_shortcuts.tables import Tables
 
 
 def program() -> None:

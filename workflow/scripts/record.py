@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from temporal_shortcuts import errors, records
+from temporal_shortcuts import errors
+from temporal_shortcuts.analysis import records
 from temporal_shortcuts.study import load_resolved
 
 

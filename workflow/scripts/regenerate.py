@@ -14,7 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from temporal_shortcuts import errors, records
+from temporal_shortcuts import errors
+from temporal_shortcuts.analysis import records
 from temporal_shortcuts.study import load_resolved
 
 STAGES = ["collect", "analyse", "draw", "write_readme"]

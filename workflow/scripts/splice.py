@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from temporal_shortcuts import texts
 from temporal_shortcuts.errors import main
+from temporal_shortcuts.report import texts
 
 
 def program() -> None:

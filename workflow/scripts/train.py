@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from temporal_shortcuts import devices, errors, numerics
+from temporal_shortcuts import errors
 from temporal_shortcuts.study import load_resolved
+from temporal_shortcuts.training import devices, numerics
 
 
 def program() -> None:
@@ -32,8 +33,8 @@ def program() -> None:
     say(f"epochs {segment.start + 1} to {segment.stop} of {runs}")
     found = [] if segment.settings["device"] == "cpu" else devices.gpus()
     with devices.gpu_slot(found, args.jobs_per_gpu, say):
-        from temporal_shortcuts.images import open_images
-        from temporal_shortcuts.segments import train_segment
+        from temporal_shortcuts.data.images import open_images
+        from temporal_shortcuts.training.job import train_segment
 
         states = args.work / "states"
         train_segment(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from temporal_shortcuts import errors, records
+from temporal_shortcuts import errors
+from temporal_shortcuts.analysis import records
 from temporal_shortcuts.study import Run, load_resolved
 
 

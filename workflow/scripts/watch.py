@@ -10,8 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from temporal_shortcuts import errors, watch
+from temporal_shortcuts import errors
 from temporal_shortcuts.study import load_resolved
+from temporal_shortcuts.terminal import watch
 
 
 def program() -> None:

@@ -1,0 +1,125 @@
+"""Records: what a run leaves for good. A record is a pure function of the run's fingerprint and the environment's arithmetic.
+
+Three files: `seed<k>-<fingerprint>.csv`, one row an epoch; `.json`, the sidecar with what was declared, what was found and the
+hashes of the weights; `.correct.npy`, one bit for each test image that the final model gets right (`numpy.packbits`).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.files import write_atomically
+from temporal_shortcuts.study import Run, Study
+from temporal_shortcuts.training.states import Damaged, read_facts, read_state
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUFFIXES = (".json", ".correct.npy", ".csv")
+"""In the order in which they are written: a record that is there has the others beside it."""
+
+COLUMNS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+def write(run: Run, state: Path, folder: Path, *, keep_weights: bool = False) -> None:
+    """Write the run's record from its final state into the study's results folder."""
+    try:
+        facts = read_facts(state)
+    except Damaged as damage:
+        raise UserError(f"{damage}: delete it and run the same command again, which makes it anew.") from None
+    if facts["fingerprint"] != run.fingerprint:
+        raise UserError(
+            f"{state} is the state of another run ({facts['fingerprint']}): delete it and run the same command again."
+        )
+    trajectory = run.trajectory
+    sidecar = {
+        "fingerprint": run.fingerprint,
+        "seed": run.seed,
+        "data": trajectory.data,
+        "settings": dict(trajectory.settings) | {"shortcut": trajectory.shortcut and dict(trajectory.shortcut)},
+        "weights": {"initial": facts["initial"], "final": facts["final"]},
+        "environments": facts["environments"],
+        "forced": facts["forced"],
+        "test_images": facts["test_images"],
+    }
+    correct = io.BytesIO()
+    np.save(correct, np.frombuffer(base64.b64decode(facts["correct"]), dtype=np.uint8))
+    content = {
+        ".json": (json.dumps(sidecar, indent=1, sort_keys=True) + "\n").encode(),
+        ".correct.npy": correct.getvalue(),
+        ".csv": _rows(facts["rows"]).encode(),
+    }
+    stem = str(folder / run.record).removesuffix(".csv")
+    if keep_weights:
+        save_weights(read_state(state)[0], Path(f"{stem}.safetensors"))
+    for suffix in SUFFIXES:
+        write_atomically(Path(stem + suffix), content[suffix])
+
+
+def save_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a state's network as a plain safetensors file, for use elsewhere."""
+    import safetensors.torch
+
+    write_atomically(path, safetensors.torch.save(network_weights(tensors)))
+
+
+def network_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's parameters and buffers among a state's tensors, by the names that the network gives them."""
+    return {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
+
+
+def copy(source: Path, target: Path) -> None:
+    """A record under another variant's name: equal fingerprints, equal bytes."""
+    for suffix in SUFFIXES:
+        path = source.with_name(source.name.removesuffix(".csv") + suffix)
+        write_atomically(target.with_name(target.name.removesuffix(".csv") + suffix), path.read_bytes())
+
+
+def is_there(run: Run, folder: Path) -> bool:
+    """Whether all three files of the run's record are there."""
+    return all((folder / name).is_file() for name in run.record_files)
+
+
+def equal_record(run: Run, folder: Path) -> Path | None:
+    """A whole record of the same fingerprint under another variant's name, as after a renaming."""
+    for path in sorted(folder.glob(f"records/*/seed{run.seed}-{run.fingerprint}.csv")):
+        stem = str(path).removesuffix(".csv")
+        if path != folder / run.record and all(Path(stem + suffix).is_file() for suffix in SUFFIXES):
+            return path
+    return None
+
+
+def remove_spent_states(study: Study, run: Run, folder: Path, states: Path) -> None:
+    """Remove the states of the run's chain that no run without a record needs."""
+    open_states = {
+        segment.state for other in study.runs if not is_there(other, folder) for segment in study.chain(other)
+    }
+    for segment in study.chain(run):
+        if segment.state not in open_states:
+            (states / f"{segment.state}.state").unlink(missing_ok=True)
+
+
+def sidecar(path: Path) -> dict[str, Any]:
+    """The sidecar of a record, given the record's path."""
+    return json.loads(path.with_suffix(".json").read_text())
+
+
+def correct_images(path: Path) -> np.ndarray:
+    """Which test images a record's final model gets right: bool `[N]`, in the order of the test set."""
+    bits = np.load(path.with_name(path.name.removesuffix(".csv") + ".correct.npy"), allow_pickle=False)
+    return np.unpackbits(bits, count=sidecar(path)["test_images"]).astype(bool)
+
+
+def _rows(rows: list[dict[str, Any]]) -> str:
+    columns = [*COLUMNS, *sorted(set(rows[0]) - set(COLUMNS))]
+    lines = [",".join(columns)]
+    lines += [",".join(repr(row[column]) for column in columns) for row in rows]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,195 @@
+"""A study's tables: records into metrics.csv and runs.csv, and those into summary, stability, comparisons and verdicts.
+
+metrics.csv and runs.csv hold each number in full. What is computed from them is rounded to six significant digits
+(`statistics.rounded`), so that another processor's way of adding up does not show.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from temporal_shortcuts.analysis import records, statistics, verdicts
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.files import write_atomically
+from temporal_shortcuts.study import Run, Study
+
+COLUMNS = ["epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+RUN_COLUMNS = ["variant", "seed", "fingerprint", "epochs", "last5", "final", "best", "best_epoch"]
+RUN_COLUMNS += ["stable_epoch", "diverged_epoch", "weights_final"]
+WITH_CARRY = "test_accuracy_with_carry"
+AGAIN = "delete it and run the same command again, which makes it anew"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a results folder, as they were written; differences in points, accuracies as fractions."""
+
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+    summary: pd.DataFrame
+    stability: pd.DataFrame
+    comparisons: pd.DataFrame
+    image_bootstrap: pd.DataFrame
+    claims: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> Tables:
+        return cls(**{name: read_table(folder / f"{name}.csv") for name in cls.__dataclass_fields__})
+
+
+# -- records -----------------------------------------------------------------------------------------------------------
+
+
+def read_record(path: Path, epochs: int, with_carry: bool) -> pd.DataFrame:
+    """A record as a table of one row an epoch. Raises `UserError` when it isn't the whole record of `epochs` epochs."""
+    try:
+        record = pd.read_csv(io.StringIO(_read(path)))
+    except (ValueError, pd.errors.ParserError):
+        raise UserError(f"{path} is not a table: {AGAIN}.") from None
+    expected = COLUMNS + [WITH_CARRY] * with_carry
+    if list(record.columns) != expected:
+        raise UserError(
+            f"{path} has the header {','.join(map(str, record.columns))} instead of {','.join(expected)}: {AGAIN}."
+        )
+    if not all(pd.api.types.is_numeric_dtype(record[column]) for column in expected):
+        raise UserError(f"{path} holds something that is not a number: {AGAIN}.")
+    if list(record["epoch"]) != list(range(1, epochs + 1)):
+        raise UserError(f"{path} does not hold the epochs 1 to {epochs}, one row each: {AGAIN}.")
+    for column in [name for name in expected if "accuracy" in name]:
+        if not record[column].between(0, 1).all():
+            raise UserError(f"{path} has a {column} that is no fraction from 0 to 1: {AGAIN}.")
+    return record
+
+
+def read_sidecar(folder: Path, run: Run) -> dict[str, Any]:
+    """What stands beside a record: fingerprint, environments, hashes of the weights. Raises `UserError`."""
+    path = (folder / run.record).with_suffix(".json")
+    try:
+        sidecar = records.sidecar(folder / run.record)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is not there, but its record is: delete the record and run the same command again."
+        ) from None
+    except ValueError:
+        raise UserError(f"{path} is not JSON: {AGAIN}.") from None
+    if not isinstance(sidecar, dict) or sidecar.get("fingerprint") != run.fingerprint:
+        raise UserError(f"{path} does not belong to the run with fingerprint {run.fingerprint}: {AGAIN}.")
+    return sidecar
+
+
+def collect(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All records of a study -> metrics (a row for each run and epoch) and runs (a row for each run), in the study's order."""
+    variants = study.resolved["variants"]
+    parts, facts = [], []
+    for run in study.runs:
+        with_carry = variants[run.variant]["settings"]["evaluate_with_carry"]
+        record = read_record(folder / run.record, study.epochs, with_carry)
+        record.insert(0, "variant", run.variant)
+        record.insert(1, "seed", run.seed)
+        parts.append(record)
+        facts.append(
+            {
+                "variant": run.variant,
+                "seed": run.seed,
+                "fingerprint": run.fingerprint,
+                "epochs": len(record),
+                "stable_epoch": statistics.stable_epoch(record["test_accuracy"], study.resolved["tolerance"]),
+                "weights_final": read_sidecar(folder, run)["weights"]["final"],
+            }
+        )
+    metrics = pd.concat(parts, ignore_index=True)
+    runs = pd.DataFrame(facts).merge(statistics.endpoints(metrics), on=["variant", "seed"], validate="one_to_one")
+    return metrics, runs[RUN_COLUMNS]
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+def tabulate(study: Study, folder: Path, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The tables that follow from runs.csv and the kept bits: file name -> table."""
+    return {
+        "summary.csv": summary(study.resolved, runs),
+        "stability.csv": stability(study.resolved, runs),
+        "comparisons.csv": statistics.comparisons(study.resolved, runs),
+        "image_bootstrap.csv": statistics.image_bootstrap(study.resolved, correct_images(study, folder)),
+        "claims.csv": verdicts.verdicts(study.resolved, runs),
+    }
+
+
+def summary(resolved: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame:
+    """One row a variant: n, how many diverged, mean and standard deviation of each endpoint, the published value (fractions)."""
+    rows = []
+    for name, variant in resolved["variants"].items():
+        own = runs[runs["variant"] == name]
+        row = {
+            "variant": name,
+            "label": variant["label"],
+            "n": len(own),
+            "diverged": int(own["diverged_epoch"].notna().sum()),
+        }
+        for endpoint in ("last5", "final", "best"):
+            row |= {f"{endpoint}_mean": own[endpoint].mean(), f"{endpoint}_sd": own[endpoint].std(ddof=1)}
+        rows.append(row | {"published": variant["published"]})
+    return statistics.rounded(pd.DataFrame(rows).astype({"published": float}))
+
+
+def stability(resolved: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame:
+    """One row a variant: mean, standard deviation and range of the stable epoch over its seeds."""
+    rows = []
+    for name in resolved["variants"]:
+        epochs = runs.loc[runs["variant"] == name, "stable_epoch"]
+        rows.append(
+            {
+                "variant": name,
+                "n": len(epochs),
+                "stable_epoch_mean": epochs.mean(),
+                "stable_epoch_sd": epochs.std(ddof=1),
+                "stable_epoch_min": epochs.min(),
+                "stable_epoch_max": epochs.max(),
+                "tolerance": resolved["tolerance"],
+            }
+        )
+    return statistics.rounded(pd.DataFrame(rows))
+
+
+def correct_images(study: Study, folder: Path) -> dict[tuple[str, int], np.ndarray]:
+    """(variant, seed) -> which test images the run's final model gets right, bool `[N]`. Raises `UserError`."""
+    correct = {}
+    for run in study.runs:
+        try:
+            correct[run.variant, run.seed] = records.correct_images(folder / run.record)
+        except (OSError, ValueError, TypeError, KeyError, EOFError):
+            path = str(folder / run.record).removesuffix(".csv")
+            raise UserError(
+                f"{path}.correct.npy does not hold a bit for each test image: delete the record and make it anew."
+            ) from None
+    return correct
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table as it was written. Raises `UserError` when it is not there."""
+    return pd.read_csv(io.StringIO(_read(path)))
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV: utf-8, one line feed a row, each float in its shortest form that reads back the same."""
+    write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there: run `snakemake` with this study to make it.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not text: {AGAIN}.") from None

@@ -1,0 +1,127 @@
+"""The prepared form of a data set: uint8 images and labels, named by their checksum, opened memory-mapped.
+
+Knows no source and no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.files import write_atomically
+
+SHAPE = (3, 32, 32)
+"""Channels (red, green, blue), height, width."""
+
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set. Labels are indices into `classes`."""
+
+    train_images: np.ndarray
+    """uint8 `[N, 3, 32, 32]`"""
+    train_labels: np.ndarray
+    """int64 `[N]`"""
+    test_images: np.ndarray
+    """uint8 `[M, 3, 32, 32]`"""
+    test_labels: np.ndarray
+    """int64 `[M]`"""
+    classes: tuple[str, ...]
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in ARRAYS}
+
+    @property
+    def shapes(self) -> dict[str, list[int]]:
+        return {name: list(array.shape) for name, array in self.arrays.items()}
+
+
+def checksum(images: Images) -> str:
+    """The identity of the data, `sha256:<64 hexadecimal digits>`: equal for equal pixels, labels and class names.
+
+    The digest is taken over one line of JSON, then the bytes of `train_images`, `train_labels`, `test_images` and
+    `test_labels` in C order, labels as little-endian int64. The line is `{"classes":[...],"shapes":{...}}`, with the
+    shape of each array by its name, keys sorted, no spaces, other than ASCII characters escaped, a newline at the end.
+    """
+    described = {"classes": images.classes, "shapes": images.shapes}
+    line = json.dumps(described, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(f"{line}\n".encode("ascii"))
+    for name, array in images.arrays.items():
+        digest.update(np.ascontiguousarray(array, dtype="u1" if name.endswith("images") else "<i8").data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def subset(images: Images, images_per_class: int) -> Images:
+    """The first `images_per_class` training images of each class, in their order; the test images stay all.
+
+    Raises `UserError` if a class has fewer.
+    """
+    kept = []
+    for label, name in enumerate(images.classes):
+        of_class = np.flatnonzero(images.train_labels == label)
+        if not 1 <= images_per_class <= len(of_class):
+            raise UserError(
+                f"data.images_per_class: {images_per_class} asked for, but the class {name!r} has {len(of_class)} "
+                "training images; ask for 1 to that many."
+            )
+        kept.append(of_class[:images_per_class])
+    order = np.sort(np.concatenate(kept))
+    return replace(images, train_images=images.train_images[order], train_labels=images.train_labels[order])
+
+
+def write(images: Images, folder: Path, pinned: str | None = None) -> None:
+    """Write the arrays (`<name>.npy`) and `data.json` into a folder; `data.json` comes last and stands for the whole.
+
+    `pinned` is the checksum by which a study knows the data, where that is not the one of the arrays.
+    """
+    (folder / "data.json").unlink(missing_ok=True)
+    for name, array in images.arrays.items():
+        file = io.BytesIO()
+        np.save(file, array, allow_pickle=False)
+        write_atomically(folder / f"{name}.npy", file.getvalue())
+    found = checksum(images)
+    described = {"checksum": found, "pinned": pinned or found, "classes": images.classes, "shapes": images.shapes}
+    write_atomically(folder / "data.json", f"{json.dumps(described, sort_keys=True, indent=1)}\n".encode())
+
+
+def open_images(folder: Path, pinned: str) -> Images:
+    """Open what `write` wrote, memory-mapped and read-only.
+
+    Raises `UserError` if it is incomplete, damaged, or other data than `pinned`, the checksum that the study states.
+    """
+    try:
+        described = json.loads((folder / "data.json").read_bytes())
+        found, known_as = described["checksum"], described["pinned"]
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+        images = Images(**arrays, classes=tuple(described["classes"]))
+        _check(images, described["shapes"])
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, EOFError) as error:
+        why = str(error) if isinstance(error, (OSError, ValueError)) else f"data.json: {error!r}"
+        raise UserError(f"{folder}: the prepared data is incomplete or damaged ({why}); delete this folder.") from error
+    if pinned not in (found, known_as):
+        raise UserError(f"{folder}: the prepared data is {found}, but the study names {pinned}; delete this folder.")
+    return images
+
+
+def _check(images: Images, shapes: Mapping[str, Any]) -> None:
+    """Raise ValueError unless types and labels are those of a data set, and shapes those that data.json states."""
+    for name, array in images.arrays.items():
+        dtype, tail = (np.uint8, SHAPE) if name.endswith("images") else (np.int64, ())
+        if array.dtype != dtype or array.shape[1:] != tail or list(array.shape) != shapes[name] or not len(array):
+            raise ValueError(f"{name}.npy holds {array.dtype} {list(array.shape)}")
+        if name.endswith("labels") and (array.min() < 0 or array.max() >= len(images.classes)):
+            raise ValueError(f"{name}.npy holds labels other than 0 to {len(images.classes) - 1}")
+    for split in ("train", "test"):
+        if shapes[f"{split}_images"][0] != shapes[f"{split}_labels"][0]:
+            raise ValueError(f"{split}_images.npy and {split}_labels.npy differ in length")

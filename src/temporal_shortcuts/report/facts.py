@@ -1,0 +1,239 @@
+"""What a study's tables say, as facts for its texts: which claim holds, which control differs, what the 10 % was.
+
+No sentence is written here and no number: each fact is picked or averaged from the tables, so that a text cannot say more than
+they do. Rows are plain mappings; differences in points, accuracies as fractions.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from temporal_shortcuts.analysis.statistics import (
+    LEVEL,
+    PRIMARY,
+    SMALLEST_N,
+    SMOOTHING,
+    deciding_difference,
+    pairs_needed,
+)
+from temporal_shortcuts.analysis.tables import WITH_CARRY, Tables, read_sidecar
+from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.outputs import Resolved, carry_variants, is_late, kind_of, reference_of, shortcut_of
+
+Row = dict[str, Any]
+
+FULL_PROTOCOL_SD = 0.15
+"""Points: standard deviation of test accuracy over seeds in 60,000 full-size CIFAR-10 trainings (Jordan, ICLR 2024)."""
+FULL_PROTOCOL_FLOP = "8.3e15"
+"""Of one run: ResNet-18 of width 64, 50,000 images, 50 epochs."""
+CONTROLS = ("null", "shuffled", "noise")
+AT_CHANCE_BELOW = 0.2
+"""Twice chance on ten classes; a study's own `fails_to_converge` claim can say otherwise."""
+
+
+def by_verdict(tables: Tables) -> dict[str, list[Row]]:
+    """The claims, by verdict, in the study's order."""
+    claims = rows_of(tables.claims)
+    return {
+        word: [row for row in claims if row["verdict"] == word] for word in ("supported", "contradicted", "undecided")
+    }
+
+
+def is_decided(comparison: Mapping[str, Any]) -> bool:
+    """Whether a comparison's difference is told apart from zero: Holm's p is at most 5 %, of enough seeds for a verdict."""
+    return bool(comparison["p_holm"] <= LEVEL and comparison["n"] >= SMALLEST_N)
+
+
+def primary(tables: Tables) -> list[Row]:
+    """The comparisons at the primary endpoint, each with whether it `is_decided`, or is not by Holm's correction alone."""
+    rows = rows_of(tables.comparisons[tables.comparisons["endpoint"] == PRIMARY])
+    return [row | {"decided": is_decided(row), "corrected_away": _corrected_away(row)} for row in rows]
+
+
+def _corrected_away(comparison: Mapping[str, Any]) -> bool:
+    """Whether the interval by itself leaves out zero, but Holm's p does not."""
+    return bool(comparison["p_holm"] > LEVEL and (comparison["t_low"] > 0 or comparison["t_high"] < 0))
+
+
+def decidable(tables: Tables) -> Row:
+    """What the comparisons, corrected together, could decide: `family`, their number, the fewest pairs `n` of one, and `deviations`.
+
+    So many standard deviations of its differences the first of the family must be away from 0 to be told apart from it.
+    """
+    family = [row for row in primary(tables) if not row["null_arm"]]
+    n = min((row["n"] for row in family), default=0)
+    enough = n >= SMALLEST_N
+    return {"family": len(family), "n": n} | {
+        "deviations": deciding_difference(n, LEVEL / len(family)) if enough else math.nan
+    }
+
+
+def winner(resolved: Resolved, tables: Tables) -> Row | None:
+    """The comparison of the temporal shortcut that the report found best, if it found one better than its benchmark."""
+    rows = [row for row in primary(tables) if row["published_difference"] > 0 and shortcut_of(resolved, row["variant"])]
+    return max(rows, key=lambda row: row["published_difference"], default=None)
+
+
+def null_arm(resolved: Resolved, tables: Tables, beside: Row) -> Row | None:
+    """The null arm that leaves the same reference at the same onset as a comparison's variant: what no effect looks like there."""
+    onset = shortcut_of(resolved, beside["variant"])["onset"]
+    rows = [row for row in primary(tables) if row["null_arm"] and row["against"] == beside["against"]]
+    return next((row for row in rows if shortcut_of(resolved, row["variant"])["onset"] == onset), None)
+
+
+def controls(resolved: Resolved, tables: Tables) -> list[Row]:
+    """The comparisons of the null arm and of the controls; the null arm's is decided by its own t interval."""
+    rows = [row | {"kind": kind_of(resolved, row["variant"])} for row in primary(tables)]
+    for row in rows:
+        if row["kind"] == "null":
+            row["decided"] = is_decided(row | {"p_holm": row["p_t"]})
+    return [row for row in rows if row["kind"] in CONTROLS]
+
+
+def rescheduled(resolved: Resolved, tables: Tables) -> list[Row]:
+    """The comparisons of variants whose learning rate follows another schedule than the protocol's, with its `schedule_epochs`."""
+    usual = resolved["protocol"]["schedule_epochs"]
+    rows = [
+        row | {"schedule_epochs": resolved["variants"][row["variant"]]["settings"]["schedule_epochs"]}
+        for row in primary(tables)
+    ]
+    return [row for row in rows if row["schedule_epochs"] != usual]
+
+
+def late(resolved: Resolved, tables: Tables) -> list[Row]:
+    """The comparisons of published kinds of shortcut that begin late."""
+    kinds = [row for row in primary(tables) if kind_of(resolved, row["variant"]) not in CONTROLS]
+    return [row for row in kinds if is_late(resolved, row["variant"])]
+
+
+def full_protocol(resolved: Resolved, tables: Tables) -> Row | None:
+    """Pairs that the full protocol would need for the report's winner, without correlation and with the one measured here."""
+    best = winner(resolved, tables)
+    if best is None:
+        return None
+    correlation, sd = best["pair_correlation"], FULL_PROTOCOL_SD * math.sqrt(2)
+    measured = math.isfinite(correlation)
+    narrowed = sd * math.sqrt(1 - min(max(correlation, 0.0), 0.99)) if measured else sd
+    return best | {
+        "sd": FULL_PROTOCOL_SD,
+        "flop": FULL_PROTOCOL_FLOP,
+        "unpaired": pairs_needed(best["published_difference"], sd),
+        "paired": pairs_needed(best["published_difference"], narrowed) if measured else None,
+    }
+
+
+# -- the published tables ----------------------------------------------------------------------------------------------
+
+
+def published_sections(resolved: Resolved) -> dict[str, list[str]]:
+    """The variants of the report's three tables that the study has, the benchmark with each: learning_rate, start, late."""
+    known = [name for name, variant in resolved["variants"].items() if variant["published"] is not None]
+    sections: dict[str, list[str]] = {"learning_rate": [], "start": [], "late": []}
+    for name in known:
+        if kind_of(resolved, name) == "learning_rate":
+            sections["learning_rate"].append(name)
+        elif shortcut_of(resolved, name):
+            sections["late" if is_late(resolved, name) else "start"].append(name)
+    rates = {name: resolved["variants"][name]["settings"]["learning_rate"] for name in resolved["variants"]}
+    for section, names in sections.items():
+        if names:
+            references = dict.fromkeys(reference_of(resolved, name) for name in names)
+            names[:] = [*references, *names]
+            if section == "learning_rate":
+                names.sort(key=lambda name: rates[name])
+    return {section: names for section, names in sections.items() if names}
+
+
+# -- the carry at evaluation -------------------------------------------------------------------------------------------
+
+
+def chance_limit(resolved: Resolved) -> float:
+    """The accuracy below which a network counts as stuck at chance: of the study's first claim that has one."""
+    limits = [claim["threshold"] for claim in resolved["claims"] if claim["test"] == "fails_to_converge"]
+    return limits[0] if limits else AT_CHANCE_BELOW
+
+
+def carried(resolved: Resolved, tables: Tables) -> list[Row]:
+    """For each variant evaluated with its carry too: accuracies over the last five epochs, and what they amount to.
+
+    `highest` is the highest training accuracy of an epoch, averaged over the seeds, and `highest_epoch` that epoch.
+    `outcome` is `learns`, `stuck` (its training accuracy stays at chance too), `misled` (stuck only without the carry it learned
+    with), `lost` (learns in training, stuck in evaluation either way), or `mixed` where the seeds do not agree.
+    """
+    limit, rows = chance_limit(resolved), []
+    last = tables.metrics[tables.metrics["epoch"] > resolved["protocol"]["epochs"] - SMOOTHING]
+    for name in carry_variants(resolved):
+        seeds = last[last["variant"] == name].groupby("seed")[["train_accuracy", "test_accuracy", WITH_CARRY]].mean()
+        outcomes = {_outcome(*(float(value) > limit for value in seed)) for seed in seeds.to_numpy()}
+        own = tables.metrics[tables.metrics["variant"] == name]
+        training = own.groupby("epoch")["train_accuracy"].mean()
+        rows.append(
+            {"variant": name, "against": reference_of(resolved, name), "n": len(seeds)}
+            | {column: float(seeds[column].mean()) for column in seeds}
+            | {"highest": float(training.max()), "highest_epoch": int(training.idxmax())}
+            | {"accounting": shortcut_of(resolved, name).get("accounting")}
+            | {"outcome": outcomes.pop() if len(outcomes) == 1 else "mixed"}
+        )
+    return rows
+
+
+def _outcome(train: bool, test: bool, with_carry: bool) -> str:
+    if test:
+        return "learns"
+    if not train:
+        return "stuck"
+    return "misled" if with_carry else "lost"
+
+
+def accountings(resolved: Resolved, tables: Tables) -> list[Row]:
+    """The two accountings of epoch_res side by side on each network, and where the 10 % comes from: `cause`.
+
+    `cause` is `slip` (only the published accounting fails), `idea` (both fail), `neither`, `odd` (only the corrected one fails) or
+    `mixed`. To fail is to stay at chance in evaluation.
+    """
+    rows = carried(resolved, tables)
+    pairs = []
+    for corrected in [row for row in rows if row["accounting"] == "corrected"]:
+        for published in [row for row in rows if row["accounting"] == "published"]:
+            if published["against"] == corrected["against"]:
+                outcomes = corrected["outcome"], published["outcome"]
+                fails = tuple(outcome != "learns" for outcome in outcomes)
+                cause = {(False, True): "slip", (True, True): "idea", (False, False): "neither", (True, False): "odd"}[
+                    fails
+                ]
+                pairs.append(
+                    {"corrected": corrected, "published": published, "cause": "mixed" if "mixed" in outcomes else cause}
+                )
+    return pairs
+
+
+def unexplained(resolved: Resolved, tables: Tables) -> list[Row]:
+    """Summaries of variants that end at chance by the slip, but had better epochs, although the report's best one is at chance."""
+    limit, summaries = chance_limit(resolved), {row["variant"]: row for row in rows_of(tables.summary)}
+    slips = [pair["published"]["variant"] for pair in accountings(resolved, tables) if pair["cause"] == "slip"]
+    return [row for name in slips if (row := summaries[name])["published"] <= limit < row["best_mean"]]
+
+
+# -- where the records come from ---------------------------------------------------------------------------------------
+
+
+def environments(study: Study, folder: Path) -> tuple[list[Row], int]:
+    """The environments of all records, most frequent first, each with its number of `runs`; and how many runs mixed them by force."""
+    count: Counter[str] = Counter()
+    forced = 0
+    for run in study.runs:
+        sidecar = read_sidecar(folder, run)
+        forced += bool(sidecar["forced"])
+        count.update(json.dumps(environment, sort_keys=True) for environment in sidecar["environments"])
+    ordered = sorted(count.items(), key=lambda item: (-item[1], item[0]))
+    return [json.loads(environment) | {"runs": runs} for environment, runs in ordered], forced
+
+
+def rows_of(table: Any) -> list[Row]:
+    """A table's rows as mappings, in order."""
+    return table.to_dict("records")

@@ -1,0 +1,215 @@
+"""What all figures share: colours, type, the wording of labels, and SVG files that come out the same byte for byte.
+
+Colours are Okabe and Ito's with a violet and a grey, and stay apart for colour-blind readers; a kind keeps its colour in every
+figure and a reference is black.
+Files hold no date and no version, glyphs are drawn as paths of DejaVu Sans, coordinates are rounded to a hundredth of a point,
+and identifiers are numbered in their order, so that neither the fonts nor the last bit of a processor show.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import statistics
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import t as student
+
+from temporal_shortcuts.analysis.statistics import SMALLEST_N
+from temporal_shortcuts.files import write_atomically
+from temporal_shortcuts.study.outputs import Resolved, kind_of, reference_of
+
+WIDTH = 8.33
+"""Inches: 800 pixels in a browser, the width of a README."""
+
+NOTE_WIDTH = 138
+"""Letters in a line of the note below a figure."""
+
+COLOURS = {
+    "reference": "#000000",
+    "batch_res": "#0072B2",
+    "epoch_res": "#D55E00",
+    "shuffled": "#CC79A7",
+    "noise": "#4A2C6B",
+    "null": "#666666",
+    "learning_rate": "#009E73",
+    "other": "#E69F00",
+}
+LIGHTER_GREEN = "#5CC4A4"
+PUBLISHED = {"marker": "D", "facecolors": "white", "edgecolors": "black", "linewidths": 1.3, "s": 42, "zorder": 6}
+"""The published value is an open diamond everywhere."""
+
+KIND_NAMES = {
+    "batch_res": "batch_res",
+    "epoch_res": "epoch_res",
+    "shuffled": "shuffled (control)",
+    "noise": "noise (control)",
+    "null": "null arm",
+    "learning_rate": "learning rate",
+    "reference": "benchmark",
+    "other": "other",
+}
+
+LATE_STYLES = ["--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5))]
+
+_STYLE = {
+    "svg.hashsalt": "temporal-shortcuts",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.edgecolor": "#444444",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.8,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "legend.fontsize": 9.5,
+    "legend.frameon": False,
+    "lines.solid_capstyle": "round",
+    "hatch.linewidth": 0.4,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The figures' look, whatever matplotlibrc or earlier code has set."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(seaborn.axes_style("ticks") | _STYLE)
+        yield
+
+
+def new_figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure, `height` and `width` in inches, its layout made when it is saved."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.04, hspace=0.04)
+    return figure
+
+
+def save(figure: Figure, path: Path, title: str) -> None:
+    """Write a figure as SVG, the same bytes for the same drawing. `title` is what a screen reader says."""
+    buffer = io.StringIO()
+    metadata = {"Title": title, "Date": None, "Creator": None, "Format": None, "Type": None}
+    figure.savefig(buffer, format="svg", facecolor="white", metadata=metadata)
+    write_atomically(path, steady(buffer.getvalue()).encode())
+
+
+def note_scale(figure: Figure, resolved: Resolved, note: str) -> None:
+    """Below the figure: how to read it, and the study's scale, since a figure is looked at without its text."""
+    scale = resolved["scale"]
+    lines = textwrap.wrap(note, NOTE_WIDTH) + textwrap.wrap(scale[0].upper() + scale[1:], NOTE_WIDTH)
+    figure.supxlabel("\n".join(lines), fontsize=8.5, color="#444444", x=0.01, ha="left", linespacing=1.35)
+
+
+def steady(svg: str) -> str:
+    """SVG text with coordinates rounded to two decimals and generated identifiers numbered in order of appearance."""
+    drawn = re.compile(r'( (?:d|x|y|width|height)="|translate\()([^")]*)')
+    svg = drawn.sub(lambda found: found[1] + _rounded(found[2]), svg)
+    names: dict[str, str] = {}
+    generated = re.compile(r"\b([A-Za-z]+(?:\d+_\d+_)?)[0-9a-f]{10}\b")
+    declared = {name for name in re.findall(r'id="([^"]+)"', svg) if generated.fullmatch(name)}
+    return re.sub(
+        r'(?<=id=")[^"]+|(?<=href="#)[^"]+|(?<=url\(#)[^)]+',
+        lambda found: names.setdefault(found[0], f"i{len(names)}") if found[0] in declared else found[0],
+        svg,
+    )
+
+
+def _rounded(numbers: str) -> str:
+    return re.sub(r"-?\d+\.\d+", lambda found: f"{round(float(found[0]), 2) + 0.0:g}", numbers)
+
+
+# -- how a variant looks -----------------------------------------------------------------------------------------------
+
+
+def colour_of(resolved: Resolved, name: str) -> str:
+    """The colour of a variant's kind. A learning rate below its reference's is a lighter green."""
+    kind = kind_of(resolved, name)
+    if kind == "learning_rate":
+        own, reference = (
+            resolved["variants"][n]["settings"]["learning_rate"] for n in (name, reference_of(resolved, name))
+        )
+        return LIGHTER_GREEN if own < reference else COLOURS[kind]
+    return COLOURS.get(kind, "#56B4E9")
+
+
+def label_of(resolved: Resolved, name: str, width: int = 100) -> str:
+    """A variant's label, broken into lines of at most `width` letters."""
+    return textwrap.fill(resolved["variants"][name]["label"], width, break_long_words=False, break_on_hyphens=False)
+
+
+def against_line(resolved: Resolved, name: str, width: int = 100) -> str:
+    """A line to follow a variant's label: its reference, if that isn't the study's benchmark; else nothing."""
+    reference = reference_of(resolved, name)
+    return "" if reference == resolved["benchmark"] else f"\nagainst: {label_of(resolved, reference, width)}"
+
+
+# -- axes that one far value must not flatten ----------------------------------------------------------------------------
+
+
+def span(extents: Iterable[tuple[float, float]], reach: float = 4.0) -> tuple[float, float]:
+    """Limits of an axis for (low, high) pairs, without those that go `reach` times as far from the median as most do."""
+    pairs = list(extents)
+    middle = statistics.median(value for pair in pairs for value in pair)
+    far = [max(abs(low - middle), abs(high - middle)) for low, high in pairs]
+    limit = reach * max(statistics.median(far), 1e-9)
+    kept = [pair for pair, distance in zip(pairs, far, strict=True) if distance <= limit]
+    low, high = min(pair[0] for pair in kept), max(pair[1] for pair in kept)
+    margin = 0.06 * max(high - low, 1e-6)
+    return low - margin, high + margin
+
+
+def interval(values: pd.Series) -> tuple[float, float, float]:
+    """(low, mean, high): the 95 % t interval of a mean; the value itself where there is only one."""
+    mean, n = float(values.mean()), len(values)
+    half = float(student.ppf(0.975, n - 1)) * float(values.std(ddof=1)) / n**0.5 if n > 1 else 0.0
+    return mean - half, mean, mean + half
+
+
+def extent(values: Iterable[float], low: float, high: float) -> tuple[float, float]:
+    """What an axis should hold of a row: its seeds, and their interval where there are enough of them for it to mean something."""
+    values = list(values)
+    if len(values) < SMALLEST_N:
+        return min(values), max(values)
+    return min(*values, low), max(*values, high)
+
+
+def point_or_arrow(axes: Axes, value: float, row: float, limits: tuple[float, float], text: str, **look: Any) -> bool:
+    """A point at (value, row), or, if it lies beyond the limits, an arrow at the axis' edge with a text; whether it is a point."""
+    low, high = limits
+    if low <= value <= high:
+        axes.scatter([value], [row], **look)
+        return True
+    edge, inwards, side = (low, 1, "left") if value < low else (high, -1, "right")
+    colour = look.get("color") or look["edgecolors"]
+    arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", (edge, row), (14 * inwards, 0), textcoords="offset points", arrowprops=arrow)
+    axes.annotate(text, (edge, row), (18 * inwards, 0), textcoords="offset points", va="center", ha=side, fontsize=9)
+    return False
+
+
+def interval_line(axes: Axes, low: float, high: float, row: float, limits: tuple[float, float], colour: str) -> None:
+    """A line from low to high in a row, with an arrowhead where it goes on beyond the axis; nothing for a missing interval."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return
+    axes.plot([max(low, limits[0]), min(high, limits[1])], [row, row], color=colour, linewidth=2, zorder=4)
+    for beyond, edge, marker in ((low < limits[0], limits[0], "<"), (high > limits[1], limits[1], ">")):
+        if beyond:
+            axes.scatter([edge], [row], marker=marker, s=30, color=colour, zorder=4, clip_on=False)

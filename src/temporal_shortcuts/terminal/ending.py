@@ -1,0 +1,93 @@
+"""What stands in the terminal when Snakemake ends: the summary and where to look, or how to run a job that failed again."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from temporal_shortcuts.places import is_full
+from temporal_shortcuts.study import Study
+
+SHOWN = 5
+"""Failed jobs that are named; Snakemake's log names all."""
+
+
+def succeeded(study: Study, results: Path, made: Iterable[str | Path]) -> None:
+    """After a run that made the files `made`: the summary if it is among them, and the paths to look at."""
+    names = {str(Path(path).relative_to(results)) for path in made if Path(path).is_relative_to(results)}
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    if "summary.csv" in names:
+        console.print()
+        console.print(summary(study, results))
+    records = sum(name.startswith("records/") and name.endswith(".csv") for name in names)
+    places = {
+        "README.md": "README.md" in names and "the outcome: claims, tables, figures",
+        "figures/": any(name.startswith("figures/") for name in names) and "the figures",
+        "*.csv": "summary.csv" in names and "the tables",
+        "records/": records and f"{records} new record{'s' * (records > 1)}",
+    }
+    looks = {f"{results}/{name}": what for name, what in places.items() if what}
+    if looks:
+        console.print("To look at:")
+        for path, what in looks.items():
+            console.print(Text(f"  {path:{max(map(len, looks))}}  {what}"), soft_wrap=True)
+
+
+def failed(jobs: Iterable[tuple[str, str]], configfiles: Iterable[Path], settings: Sequence[str]) -> None:
+    """After a run in which jobs failed, each given by an output and its log: the commands that run one of them again."""
+    here = Path.cwd()
+    files = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in configfiles]
+    options = ["--cores", "1", *(["--configfile", *files] if files else [])]
+    options += ["--config", *settings] if settings else []
+    jobs = sorted(jobs)
+    print()
+    for _, log in jobs[:SHOWN]:
+        if _is_silent(Path(log)):
+            print(f"{log} ends without a reason: {_reason(Path(log))}")
+    print("What is done is kept: the same command goes on from here.")
+    commands = [f"  {shlex.join(['snakemake', target, *options])}  # log: {log}" for target, log in jobs]
+    if commands:
+        print("One failed job alone, on this machine:", *commands[:SHOWN], sep="\n")
+    if len(commands) > SHOWN:
+        print(f"  and {len(commands) - SHOWN} more")
+
+
+def _is_silent(log: Path) -> bool:
+    """Whether a failed job's log ends with neither a complaint nor a traceback."""
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    return "Traceback" not in text and not text.rstrip().rpartition("\n")[2].startswith("error: ")
+
+
+def _reason(log: Path) -> str:
+    if is_full(log.parent):
+        return "its disk is full. Free some space."
+    return "the job was killed or crashed, as when memory runs out. A smaller --cores needs less."
+
+
+def summary(study: Study, results: Path) -> Table:
+    """summary.csv for a terminal, with the study's scale."""
+    from temporal_shortcuts.analysis.tables import read_table
+
+    title = f"{study.name}: test accuracy, mean over the last 5 epochs, in percent"
+    table = Table(
+        title=title,
+        caption=Text(study.resolved["scale"].strip()),
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for name in ("variant", "seeds", "mean", "sd", "best epoch", "published"):
+        table.add_column(name, justify="left" if name == "variant" else "right")
+    for row in read_table(results / "summary.csv").itertuples():
+        numbers = (row.last5_mean, row.last5_sd, row.best_mean, row.published)
+        table.add_row(
+            Text(row.label), str(row.n), *("" if value != value else f"{100 * value:.2f}" for value in numbers)
+        )
+    return table

@@ -1,0 +1,345 @@
+"""A run's network, optimizer and batches, an epoch of training, and the state that holds all that the next epoch needs.
+
+SGD with momentum, a cosine schedule with a horizon of its own, random crop and flip, cross entropy: the published protocol
+(docs/method.md). Everything random about epoch e is drawn from (seed, purpose, e), so a state needs no generator.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils import fuse_conv_bn_eval
+from torch.optim.sgd import sgd
+
+from temporal_shortcuts.data.images import Images
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.networks import resnet
+from temporal_shortcuts.study import Segment
+from temporal_shortcuts.training import numerics, shortcuts
+
+MEAN = (0.4914, 0.4822, 0.4465)
+DEVIATION = (0.2023, 0.1994, 0.2010)
+EVALUATION_BATCH = 250
+
+
+def learning_rate(settings: Mapping[str, Any], epoch: int) -> float:
+    """The rate of an epoch (`epoch` completed before it): cosine annealing from `learning_rate` to 0 at `schedule_epochs`."""
+    return 0.5 * settings["learning_rate"] * (1.0 + math.cos(math.pi * epoch / settings["schedule_epochs"]))
+
+
+class Batches:
+    """Images and labels on the device, and their order and augmentation in each epoch, as whole-batch tensor operations."""
+
+    def __init__(self, images: Images, settings: Mapping[str, Any], seed: int, device: torch.device):
+        self.train = _pixels(images.train_images, device)
+        self.train_labels = _labels(images.train_labels, device)
+        self.test = _pixels(images.test_images, device)
+        self.test_labels = _labels(images.test_labels, device)
+        self.classes = len(images.classes)
+        self.size = settings["batch_size"]
+        self.padding = settings["augmentation"]["crop_padding"]
+        self.flip = settings["augmentation"]["flip"]
+        self.seed = seed
+        self.height, self.width = images.train_images.shape[2:]
+        deviation = torch.tensor(DEVIATION).repeat(self.width)
+        self.scale = (1 / (255 * deviation)).to(device)
+        self.shift = (-torch.tensor(MEAN).repeat(self.width) / deviation).to(device)
+        self.here = torch.arange(self.size, device=device)
+        self.steps = math.ceil(len(self.train) / self.size)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw the epoch's order, crops and flips: for CPU and GPU the same, from (seed, "order", epoch) and (seed, "augment", epoch)."""
+        n, device = len(self.train), self.train.device
+        self.order = torch.randperm(n, generator=numerics.generator(self.seed, "order", epoch)).to(device)
+        source = numerics.generator(self.seed, "augment", epoch)
+        self.corners = torch.randint(0, 2 * self.padding + 1, (2, n), generator=source).to(device)
+        self.mirrored = torch.randint(0, 2 if self.flip else 1, (n,), generator=source).bool().to(device)
+
+    def training_batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Batch `step` of the epoch: normalised float images `[B, 3, 32, 32]` in channels_last, and labels `[B]`."""
+        rows = slice(step * self.size, (step + 1) * self.size)
+        chosen, p = self.order[rows], self.padding
+        padded = F.pad(self.train.index_select(0, chosen), (3 * p, 3 * p, p, p))
+        windows = padded.unfold(1, self.height, 1).unfold(2, 3 * self.width, 3)  # [B, corner, corner, H, W * 3], a view
+        cropped = windows[self.here[: len(chosen)], self.corners[0, rows], self.corners[1, rows]]
+        if self.flip:
+            flipped = cropped.unflatten(2, (self.width, 3)).flip(2).flatten(2)
+            cropped = torch.where(self.mirrored[rows, None, None], flipped.view(torch.int64), cropped.view(torch.int64))
+        return self._normalise(cropped.view(torch.uint8)), self.train_labels[chosen]
+
+    def test_batch(self, start: int, size: int) -> Tensor:
+        return self._normalise(self.test[start : start + size])
+
+    def _normalise(self, pixels: Tensor) -> Tensor:
+        """uint8 `[B, H, W * 3]` -> normalised float `[B, 3, H, W]` in channels_last; one flat row of channels is quick to go through."""
+        rows = torch.addcmul(self.shift, pixels.float(), self.scale)
+        return rows.unflatten(2, (self.width, 3)).permute(0, 3, 1, 2)
+
+
+class Trainer:
+    """A run between two epochs: network, optimiser, temporal shortcut, and the rows of its record so far."""
+
+    def __init__(self, segment: Segment, images: Images, device: torch.device):
+        self.segment, self.settings, self.device = segment, segment.settings, device
+        self.batches = Batches(images, self.settings, segment.seed, device)
+        source = numerics.generator(segment.seed, "init")
+        network = resnet.build(self.settings["model"], self.settings["width"], self.batches.classes, source)
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self.forward = self.network
+        if self.settings["compile"]:
+            torch.use_deterministic_algorithms(True)  # numerics.prepare has told torch; this tells the compiler too
+            self.forward = torch.compile(self.network)
+        self.parameters = dict(self.network.named_parameters())
+        self.momentum: list[Tensor | None] = [None] * len(self.parameters)
+        self.epoch, self.step = 0, 0
+        self.loss = torch.zeros((), dtype=torch.float64, device=device)
+        self.right = torch.zeros((), dtype=torch.int64, device=device)
+        self.rows: list[dict[str, float]] = []
+        self.initial = weights_hash(self.network)
+        self.environments: list[dict[str, Any]] = []
+        self.forced = False
+        self.shortcut: shortcuts.Shortcut | None = None
+        self.recorded: dict[str, Tensor] = {}
+        self.last_right: Tensor | None = None
+
+    # -- an epoch ------------------------------------------------------------------------------------------------------
+
+    def train_epoch(self, between: Callable[[], None] = lambda: None) -> None:
+        """Train from the current step to the end of the epoch, evaluate, and add a row. `between` is called after each step."""
+        if self.step == 0:
+            self._start_epoch()
+        elif self.shortcut is not None:
+            self.shortcut.resume(self.epoch, min(self.step, len(self.batches.train) // self.batches.size) - 1)
+        self.batches.start_epoch(self.epoch)
+        self.network.train()
+        while self.step < self.batches.steps:
+            self._train_step()
+            self.step += 1
+            if self.step < self.batches.steps:
+                between()
+        if self.shortcut is not None:
+            self.shortcut.end_epoch()
+        self._end_epoch()
+
+    def _start_epoch(self) -> None:
+        """Make the shortcut of this epoch: the declared one from its onset on, a recorder in an epoch whose sums may be needed."""
+        self.loss.zero_()
+        self.right.zero_()
+        declared = self.segment.shortcut_at(self.epoch)
+        if declared is None:
+            ends = self.epoch + 1 == self.segment.stop and not self.segment.final
+            following = self.segment.shortcut_at(self.epoch + 1)
+            records = ends or (following is not None and self.epoch + 1 < self.segment.stop)
+            self.shortcut = shortcuts.Recorder({}, self.segment.seed) if records else None
+        elif self.shortcut is None or isinstance(self.shortcut, shortcuts.Recorder):
+            self.shortcut = shortcuts.make(declared, self.segment.seed)
+            self.shortcut.start(self.network, self.recorded)
+        if self.shortcut is not None:
+            self.shortcut.start_epoch(self.epoch)
+
+    def _train_step(self) -> None:
+        images, labels = self.batches.training_batch(self.step)
+        full = len(images) == self.batches.size
+        hook = self.shortcut if full else None
+        if hook is not None:
+            hook.start_batch(self.step)
+        for parameter in self.parameters.values():
+            parameter.grad = None
+        with self._autocast():
+            logits = self.forward(images, hook)
+            loss = F.cross_entropy(logits, labels)
+        loss.backward()
+        self._update()
+        self.loss += loss.detach().double() * len(images)
+        self.right += (logits.detach().argmax(1) == labels).sum()
+
+    @torch.no_grad()
+    def _update(self) -> None:
+        """A step of SGD with momentum; `torch.optim.SGD` does the same, but imports the compiler first: two seconds a job."""
+        sgd(
+            list(self.parameters.values()),
+            [parameter.grad for parameter in self.parameters.values()],
+            self.momentum,
+            fused=True,
+            lr=learning_rate(self.settings, self.epoch),
+            momentum=self.settings["momentum"],
+            weight_decay=self.settings["weight_decay"],
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+
+    def _end_epoch(self) -> None:
+        n = len(self.batches.train)
+        train_loss = float(self.loss) / n
+        test_loss, right = self.evaluate()
+        self.last_right = right
+        row = {
+            "epoch": self.epoch + 1,
+            "learning_rate": learning_rate(self.settings, self.epoch),
+            "train_loss": train_loss if math.isfinite(train_loss) else math.nan,
+            "train_accuracy": int(self.right) / n,
+            "test_loss": test_loss,
+            "test_accuracy": int(right.sum()) / len(right),
+        }
+        if self.settings["evaluate_with_carry"]:
+            row["test_accuracy_with_carry"] = self._accuracy_with_carry(row["test_accuracy"])
+        self.rows.append(row)
+        self.recorded = self.shortcut.state() if isinstance(self.shortcut, shortcuts.Recorder) else {}
+        self.epoch, self.step = self.epoch + 1, 0
+
+    def diverged(self) -> bool:
+        """Whether the training loss has stopped being finite; there is nothing to train any more then."""
+        return bool(self.rows) and math.isnan(self.rows[-1]["train_loss"])
+
+    def stand_still(self) -> None:
+        """An epoch of a diverged run: the row of the last one again, with no step taken."""
+        self.rows.append(
+            self.rows[-1] | {"epoch": self.epoch + 1, "learning_rate": learning_rate(self.settings, self.epoch)}
+        )
+        self.epoch += 1
+
+    # -- evaluation ----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def evaluate(self) -> tuple[float, Tensor]:
+        """Mean test loss, and which test images are right, `[N]` bool on the CPU. Changes no state of the run.
+
+        The batch norms are folded into their convolutions. Logits that are not finite count as zero, so that a network that has
+        diverged says class 0 to everything: chance, on a balanced test set.
+        """
+        network = folded(self.network)
+        loss, right = 0.0, []
+        for start in range(0, len(self.batches.test), EVALUATION_BATCH):
+            with self._autocast():
+                logits = network(self.batches.test_batch(start, EVALUATION_BATCH)).float()
+            labels = self.batches.test_labels[start : start + EVALUATION_BATCH]
+            loss += float(F.cross_entropy(logits, labels, reduction="sum").double())
+            right.append(torch.nan_to_num(logits, 0.0, 0.0, 0.0).argmax(1) == labels)
+        return loss / len(self.batches.test), torch.cat(right).cpu()
+
+    @torch.no_grad()
+    def _accuracy_with_carry(self, without: float) -> float:
+        """Test accuracy with the carry of the epoch's training left on, row by row of the batch; `without` where there is none."""
+        if self.shortcut is None or isinstance(self.shortcut, shortcuts.Recorder):
+            return without
+        self.network.eval()
+        right = 0
+        for start in range(0, len(self.batches.test), self.batches.size):
+            with self._autocast():
+                logits = self.network(
+                    self.batches.test_batch(start, self.batches.size), self.shortcut.with_carry
+                ).float()
+            labels = self.batches.test_labels[start : start + self.batches.size]
+            right += int((torch.nan_to_num(logits, 0.0, 0.0, 0.0).argmax(1) == labels).sum())
+        return right / len(self.batches.test)
+
+    def _autocast(self) -> Any:
+        if self.settings["precision"] == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    # -- state ---------------------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that the rest of the run depends on: tensors and facts, of a moment after a step or an epoch."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        moved = zip(self.parameters, self.momentum, strict=True)
+        tensors |= {f"momentum.{name}": buffer for name, buffer in moved if buffer is not None}
+        if isinstance(self.shortcut, shortcuts.Recorder) and self.step == 0:
+            tensors |= {f"recorded.{name}": tensor for name, tensor in self.recorded.items()}
+        elif self.shortcut is not None:
+            tensors |= {f"shortcut.{name}": tensor for name, tensor in self.shortcut.state().items()}
+        facts = {
+            "fingerprint": self.segment.fingerprint_at(self.epoch),
+            "epoch": self.epoch,
+            "step": self.step,
+            "loss": float(self.loss).hex(),
+            "right": int(self.right),
+            "rows": self.rows,
+            "initial": self.initial,
+            "environments": self.environments,
+            "forced": self.forced,
+            "shortcut": None if self.shortcut is None else type(self.shortcut).__name__,
+        }
+        return tensors, facts
+
+    def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Take up a state of this run; raises `UserError` if it is one of another."""
+        if facts["fingerprint"] != self.segment.fingerprint_at(facts["epoch"]):
+            raise UserError(
+                f"a state found for {self.segment.state} belongs to another run ({facts['fingerprint']}): delete that file "
+                "from the work folder and run the same command again."
+            )
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "momentum": {}, "recorded": {}, "shortcut": {}}
+        for key, tensor in tensors.items():
+            part, name = key.split(".", 1)
+            parts[part][name] = tensor if name == "count" else tensor.to(self.device)
+        self.network.load_state_dict(parts["network"])
+        for index, (name, parameter) in enumerate(self.parameters.items()):
+            if name in parts["momentum"]:
+                self.momentum[index] = torch.empty_like(parameter).copy_(parts["momentum"][name])
+        self.epoch, self.step, self.rows = facts["epoch"], facts["step"], list(facts["rows"])
+        self.loss.fill_(float.fromhex(facts["loss"]))
+        self.right.fill_(facts["right"])
+        self.initial, self.environments, self.forced = facts["initial"], list(facts["environments"]), facts["forced"]
+        self.recorded = parts["recorded"]
+        self.shortcut = self._shortcut_of(facts, parts["shortcut"])
+
+    def _shortcut_of(self, facts: Mapping[str, Any], state: Mapping[str, Tensor]) -> shortcuts.Shortcut | None:
+        """The shortcut as it stood, within an epoch or at the end of one."""
+        if facts["shortcut"] is None:
+            return None
+        declared = self.segment.shortcut_at(self.epoch if self.step else self.epoch - 1)
+        shortcut = (
+            shortcuts.Recorder({}, self.segment.seed)
+            if declared is None
+            else shortcuts.make(declared, self.segment.seed)
+        )
+        shortcut.load(state)
+        return shortcut
+
+
+def folded(network: resnet.ResNet18) -> resnet.ResNet18:
+    """A copy of the network for evaluation, with each batch norm folded into the convolution before it."""
+    network = copy.deepcopy(network).eval()
+    identity = torch.nn.Identity()
+    network.conv, network.norm = fuse_conv_bn_eval(network.conv, network.norm), identity
+    for block in network.blocks:
+        if block.borrowed:
+            block.borrowed = (fuse_conv_bn_eval(block.borrowed[0], block.norm1),)
+    for block in network.blocks:
+        if not block.borrowed:
+            block.conv1 = fuse_conv_bn_eval(block.conv1, block.norm1)
+        block.conv2 = fuse_conv_bn_eval(block.conv2, block.norm2)
+        block.norm1 = block.norm2 = identity
+        if block.shortcut is not None:
+            block.shortcut = torch.nn.Sequential(fuse_conv_bn_eval(*block.shortcut))
+    return network
+
+
+def weights_hash(network: torch.nn.Module) -> str:
+    """sha256 over names, shapes and bytes of all parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _pixels(images: np.ndarray, device: torch.device) -> Tensor:
+    """`[N, 3, H, W]` uint8 -> a tensor `[N, H, W * 3]` on the device: batches cut from it are channels_last without a copy."""
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 2, 3, 1))).flatten(2).to(device)
+
+
+def _labels(labels: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(labels, dtype=np.int64)).to(device)
