@@ -19,15 +19,9 @@ min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 os.environ |= {"PYTHONPATH": sys.path[0]}  # of the jobs, so that the package need not be installed
 
-from temporal_shortcuts.study import complaints
 from temporal_shortcuts import errors, places
 
 errors.main(lambda: places.check_space(Path()))  # before Snakemake writes its log here
-if os.path.exists("config.yaml"):
-    errors.main(lambda: complaints.read("config.yaml"))  # names the line of a slip, which Snakemake does not
-
-
-configfile: "config.yaml"
 
 
 report: "workflow/report/workflow.rst"

@@ -26,8 +26,7 @@ import pandas as pd
 import report
 import yaml
 
-from temporal_shortcuts.api import read_config
-from temporal_shortcuts.study import resolve
+from temporal_shortcuts.api import read_study
 from temporal_shortcuts.training.numerics import _processor
 
 HERE = Path(__file__).parent
@@ -69,7 +68,11 @@ def study() -> Iterator[Row]:
     for width, goal in ((8, 3.0), (16, 2.2)):
         overlay, work = BUILD / f"width{width}.yaml", BUILD / f"work{width}"
         config = yaml.safe_load((HERE / "study.yaml").read_text())
-        config |= {"results": f"build/bench/results{width}", "work": f"build/bench/work{width}"}
+        config |= {
+            "extends": str(ROOT / "config.yaml"),
+            "results": f"build/bench/results{width}",
+            "work": f"build/bench/work{width}",
+        }
         config["protocol"]["width"] = width
         overlay.write_text(yaml.safe_dump(config))
         snakemake("data", "--configfile", str(overlay))
@@ -268,6 +271,7 @@ def graph() -> Iterator[Row]:
     for runs in (10, 100, 1000, 10_000):
         config = yaml.safe_load((ROOT / "studies" / "demo.yaml").read_text())
         config |= {"seeds": list(range(runs // 5)), "results": "build/bench/graph", "work": "build/bench/graph"}
+        config["extends"] = str(ROOT / "config.yaml")
         config["variants"] |= dict.fromkeys(("lr_0.001", "lr_0.1"))
         config["claims"] = []
         overlay = BUILD / f"runs{runs}.yaml"
@@ -285,7 +289,7 @@ def graph() -> Iterator[Row]:
 def sharing() -> Iterator[Row]:
     """Epochs that the records show, for each epoch that is trained."""
     for name in ("config.yaml", "studies/laptop.yaml", "studies/sweep.yaml"):
-        one = resolve(read_config(ROOT / name))
+        one = read_study(ROOT / name)
         trained = sum(segment.stop - segment.start for segment in one.segments.values())
         shown = len(one.runs) * one.epochs
         goal = "at least 3" if "sweep" in name else ""

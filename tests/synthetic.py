@@ -14,30 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from temporal_shortcuts.analysis import records, tables
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.study import Run, Study, resolve
+from temporal_shortcuts.study import study_of as study_of_json
+from temporal_shortcuts.study.reading import Source, merged, read
 
 ROOT = Path(__file__).parents[1]
 
 
-def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """Two configurations merged as Snakemake merges them: mappings key by key, anything else replaced."""
-    result = dict(base)
-    for key, value in overlay.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
-    return result
-
-
-def study_of(*overlays: str | Mapping[str, Any]) -> Study:
-    """config.yaml with overlays: names of files in studies/, or mappings."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    for overlay in overlays:
-        given = yaml.safe_load((ROOT / "studies" / overlay).read_text()) if isinstance(overlay, str) else overlay
-        config = merged(config, given)
+def study_of(*layers: str | Mapping[str, Any]) -> Study:
+    """The study of files in studies/ and mappings, one merged on top of the other; without a file, of config.yaml with mappings."""
+    files = [ROOT / "studies" / layer for layer in layers if isinstance(layer, str)] or [ROOT / "config.yaml"]
+    config = Source(read(files[0]), files[:1]).config
+    for layer in (*map(read, files[1:]), *(layer for layer in layers if not isinstance(layer, str))):
+        config = merged(config, layer)
     if len(config["data"]["checksum"]) < 64:
         config["data"]["checksum"] = "sha256:" + "0" * 64
     return resolve(config)
@@ -156,7 +148,7 @@ def tabulated(folder: Path, *overlays: str | Mapping[str, Any]) -> tuple[Study, 
 
 @cache
 def _made(text: str) -> Path:
-    study = Study(json.loads(text))
+    study = study_of_json(json.loads(text))
     folder = Path(tempfile.mkdtemp(prefix="synthetic-"))
     atexit.register(shutil.rmtree, folder)
     write_results(study, folder)

@@ -19,29 +19,29 @@ import temporal_shortcuts
 from temporal_shortcuts.analysis import records
 from temporal_shortcuts.data import images
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.study import resolve
+from temporal_shortcuts.study import reading
 
 VARIANT, SEED = "epoch_res_late", 3
 
 
 def overlay() -> dict[str, Any]:
     """A study of seconds, whose late variant shares its first two epochs with the benchmark in the workflow."""
-    return tiny_study() | {"seeds": [SEED]}
+    return tiny_study() | {"seeds": [SEED], "extends": str(ROOT / "config.yaml")}
 
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     folder = tmp_path_factory.mktemp("notebook")
-    return temporal_shortcuts.train(temporal_shortcuts.read_config(overlay()), VARIANT, SEED, folder)
+    return temporal_shortcuts.train(overlay(), VARIANT, SEED, folder)
 
 
 @pytest.fixture(scope="module")
 def workflow(record: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record that the workflow's segments give, with kept weights."""
     folder = tmp_path_factory.mktemp("workflow")
-    study = resolve(temporal_shortcuts.read_config(overlay()))
+    study = temporal_shortcuts.read_study(overlay())
     run = tiny.run_of(study, VARIANT, SEED)
-    data = images.open_images(_work(record) / "data" / study.data_folder, study.data)
+    data = images.open_images(_work(record) / "data" / study.data_folder, study.data.identity)
     assert len(study.chain(run)) > 1, "the run must share its prefix"
     states = [tiny.train(segment, folder, data) for segment in study.chain(run)]
     records.write(run, states[-1], folder, keep_weights=True)
@@ -59,7 +59,7 @@ def test_a_run_in_a_notebook_has_the_bytes_of_the_workflow(record: pd.DataFrame,
 
 
 def test_training_again_trains_nothing(record: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
-    again = temporal_shortcuts.train(temporal_shortcuts.read_config(overlay()), VARIANT, SEED, _work(record))
+    again = temporal_shortcuts.train(overlay(), VARIANT, SEED, _work(record))
     pd.testing.assert_frame_equal(again, record, check_exact=True)
     assert "already there" in capsys.readouterr().out
 
@@ -68,8 +68,8 @@ def test_kept_weights_and_a_state_give_the_network_that_was_recorded(record: pd.
     (weights,) = workflow.parent.glob("*.safetensors")
     kept, state = (temporal_shortcuts.load_network(path) for path in (weights, record.attrs["state"]))
     assert all(torch.equal(kept.state_dict()[name], tensor) for name, tensor in state.state_dict().items())
-    study = resolve(temporal_shortcuts.read_config(overlay()))
-    data = images.open_images(_work(record) / "data" / study.data_folder, study.data)
+    study = temporal_shortcuts.read_study(overlay())
+    data = images.open_images(_work(record) / "data" / study.data_folder, study.data.identity)
     with torch.no_grad():
         said = kept(temporal_shortcuts.normalise(data.test_images)).argmax(1).numpy()
     right = said == data.test_labels
@@ -92,12 +92,18 @@ def test_configurations_are_merged_as_snakemake_merges_them() -> None:
     for path in sorted((ROOT / "studies").glob("*.yaml")):
         theirs = yaml.safe_load((ROOT / "config.yaml").read_text())
         update_config(theirs, yaml.safe_load(path.read_text()))
-        assert temporal_shortcuts.read_config(path) == theirs, path
+        assert reading.over(ROOT / "config.yaml", reading.read(path)) == theirs, path
+
+
+@pytest.mark.parametrize("seed", [1.0, True, "1", -1, 2**31, None])
+def test_a_seed_is_a_plain_whole_number(seed: Any) -> None:
+    with pytest.raises(UserError, match="seed: found .* must be a whole number from 0"):
+        temporal_shortcuts.train(overlay(), "benchmark", seed)
 
 
 def test_what_is_not_there_is_said_in_a_sentence() -> None:
     with pytest.raises(UserError, match="no variant 'batch_res': name one of benchmark,"):
-        temporal_shortcuts.train(temporal_shortcuts.read_config(overlay()), "batch_res")
+        temporal_shortcuts.train(overlay(), "batch_res")
     with pytest.raises(UserError, match=r"studies/none.yaml cannot be read"):
         temporal_shortcuts.train("studies/none.yaml", "benchmark")
     with pytest.raises(AttributeError, match="no attribute 'trian'"):

@@ -48,7 +48,7 @@ def test_a_record_holds_what_was_declared_found_and_measured(
     assert sidecar["seed"] == 0
     assert sidecar["settings"]["shortcut"] == tiny.KINDS["epoch_res"] | {"onset": 2}
     assert sidecar["settings"]["width"] == 2
-    assert sidecar["data"] == study.data
+    assert sidecar["data"] == study.data.identity
     assert sidecar["forced"] is False
     assert sidecar["test_images"] == 10
     (environment,) = sidecar["environments"]

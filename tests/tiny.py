@@ -53,7 +53,7 @@ def variant(kind: str, onset: int, **changes: Any) -> dict[str, Any]:
 
 def tiny_study(*, seeds: tuple[int, ...] = (0,), variants: Mapping[str, Any] = {}, **protocol: Any) -> Study:
     """A study of these variants alone; `{}` is the benchmark's. Keys of the protocol change the tiny one."""
-    published = study_of().resolved["variants"]
+    published = study_of().variants
     small = {"width": 2, "epochs": EPOCHS, "batch_size": BATCH, "device": "cpu", "evaluate_with_carry": True}
     variants = dict(variants) or {"benchmark": {}}
     overlay = {

@@ -30,6 +30,7 @@ def tiny_study() -> dict[str, Any]:
     """All seven published variants on 200 digits, three epochs, width 2, one seed."""
     return {
         "study": "tiny",
+        "extends": "config.yaml",
         "title": "A study that trains in seconds",
         "scale": "a toy",
         "data": {

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.study import Segment, resolve
-from temporal_shortcuts.study.checks import SCHEMA
-from temporal_shortcuts.study.complaints import read
+from temporal_shortcuts.study import Segment, Study, resolve
+from temporal_shortcuts.study.reading import merged, read
 from temporal_shortcuts.training import numerics
 
 if TYPE_CHECKING:
@@ -23,32 +22,29 @@ if TYPE_CHECKING:
 
     from temporal_shortcuts.networks.resnet import ResNet18
 
-CONFIG = SCHEMA.parents[2] / "config.yaml"
 
-
-def read_config(*overlays: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """config.yaml with overlays, files or mappings, merged key by key as `snakemake --configfile` does."""
-    config = read(CONFIG)
-    for overlay in overlays:
-        config = _merged(config, overlay if isinstance(overlay, Mapping) else read(overlay))
-    return config
+def read_study(*layers: str | Path | Mapping[str, Any]) -> Study:
+    """A study from its file, with further files or mappings merged on top key by key, as `snakemake --configfile` does."""
+    config: dict[str, Any] = {}
+    for layer in layers:
+        config = merged(config, layer if isinstance(layer, Mapping) else read(layer))
+    return resolve(config, [layer for layer in layers if not isinstance(layer, Mapping)])
 
 
 def train(
-    study: str | Path | Mapping[str, Any], variant: str, seed: int = 0, folder: str | Path = "work"
+    study: str | Path | Mapping[str, Any] | Study, variant: str, seed: int = 0, folder: str | Path = "work"
 ) -> pd.DataFrame:
     """Train one run from epoch 0 and return its record, one row an epoch; a run that was interrupted goes on.
 
-    `study` is a study's file (studies/demo.yaml) or what `read_config` gave. `folder` keeps the prepared data, the states of an
-    interrupted run and the final state, whose path is `record.attrs["state"]`. Raises `UserError` for a study that is not valid,
-    and if torch was imported before with another instruction set than the study's.
+    `study` is a study's file (studies/demo.yaml), its content, or what `read_study` gave. `folder` keeps the prepared data, the states
+    of an interrupted run and the final state, whose path is `record.attrs["state"]`. Raises `UserError` for what is not valid, and if
+    torch was imported before with another instruction set than the study's.
     """
-    config = read_config(study)
-    declared = resolve(config)
-    if variant not in declared.resolved["variants"]:
-        raise UserError(
-            f"the study has no variant {variant!r}: name one of {', '.join(declared.resolved['variants'])}."
-        )
+    declared = study if isinstance(study, Study) else read_study(study)
+    if variant not in declared.variants:
+        raise UserError(f"the study has no variant {variant!r}: name one of {', '.join(declared.variants)}.")
+    if type(seed) is not int or not 0 <= seed < 2**31:
+        raise UserError(f"seed: found {seed!r}, but it must be a whole number from 0 to 2147483647.")
     trajectory = replace(declared.variant_runs(variant)[0].trajectory, seed=seed)
     segment = Segment(trajectory, 0, declared.epochs, True, None)
     numerics.pin(segment.settings["instruction_set"])
@@ -63,9 +59,9 @@ def train(
     folder = Path(folder)
     data = folder / "data" / declared.data_folder
     if not (data / "data.json").is_file():
-        sources.prepare(config["data"], folder / "downloads", data)
+        sources.prepare(declared.data.model_dump(), folder / "downloads", data)
     output = folder / "states" / f"{segment.state}.state"
-    train_segment(segment, images.open_images(data, config["data"]["checksum"]), folder, None, output)
+    train_segment(segment, images.open_images(data, declared.data.checksum), folder, None, output)
     rows = pd.DataFrame(read_facts(output)["rows"])
     record = rows[[*records.COLUMNS, *rows.columns.difference(records.COLUMNS)]]
     record.attrs |= {"fingerprint": segment.fingerprint_at(segment.stop), "state": str(output)}
@@ -100,11 +96,3 @@ def normalise(images: np.ndarray) -> Tensor:
 
     mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
     return (torch.from_numpy(np.array(images)).float() / 255 - mean) / deviation
-
-
-def _merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in overlay.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = _merged(result[key], value) if both else value
-    return result

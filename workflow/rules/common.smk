@@ -1,16 +1,17 @@
 """Reads the study: the configuration is checked, and study.json, on which the cheap stages depend, is brought up to date."""
 
 from temporal_shortcuts import errors, files, study as studies
-from temporal_shortcuts.study import outputs
+from temporal_shortcuts.study import outputs, reading
 from temporal_shortcuts.analysis import records
 
 
 def read_study():
-    """The configuration that Snakemake merged, checked; what the command line gives counts after config.yaml."""
+    """The study that --configfile names, or else that of config.yaml; `config` then has what it says about running it."""
     global STUDY
-    given, here = workflow.overwrite_configfiles, Path.cwd()
-    overlays = [path.relative_to(here) if path.is_relative_to(here) else path for path in given]
-    STUDY = studies.resolve(config, [*workflow.configfiles[len(given) :], *overlays])
+    here, given = Path.cwd(), workflow.overwrite_configfiles
+    files = [path.relative_to(here) if path.is_relative_to(here) else path for path in given]
+    STUDY = studies.resolve(config if files else reading.over("config.yaml", config), files or ["config.yaml"])
+    config.update(STUDY.running.model_dump(), study=STUDY.name, title=STUDY.title, scale=STUDY.scale, data=STUDY.data.model_dump())
 
 
 errors.main(read_study)

@@ -1,196 +1,103 @@
-"""A study as data: its file checked and resolved, its runs, their fingerprints, and the forest of segments that trains them.
-
-Knows no torch and no Snakemake; the Snakefile, each program and a notebook read a study through this module.
-"""
+"""A study as the rest of the project knows it: what its file declares, brought together for each variant, and its runs."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from temporal_shortcuts.files import write_atomically
-from temporal_shortcuts.study.checks import check
-
-RECIPE = 1
-"""Version of the training arithmetic. Raise it when a change makes other numbers: all fingerprints change with it."""
-
-NEVER_CARRIES_AT_FIRST = ("epoch_res",)
-"""Kinds that carry nothing in epoch 0, where there is no previous epoch: an onset of 0 is one of 1 for them."""
-
-
-def canonical(value: Any) -> str:
-    """JSON that is the same for equal values: sorted keys, no spaces, ASCII, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def fingerprint(value: Any) -> str:
-    """16 hexadecimal digits of the sha256 of the canonical JSON."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+from temporal_shortcuts.study.declared import Claim, Data, Declared, Protocol, Running, Shortcut, StudyKeys
+from temporal_shortcuts.study.kinds import KINDS
+from temporal_shortcuts.study.segments import RECIPE, Run, Segment, Trajectory, fingerprint, forest
 
 
 @dataclass(frozen=True)
-class Trajectory:
-    """What a run is, apart from its names and its length: all that is declared and can change its numbers."""
+class Variant:
+    """A named set of differences from the protocol, with all its settings."""
 
-    seed: int
-    settings: Mapping[str, Any]
-    """The protocol with the variant's differences, without `epochs` and `shortcut`."""
-    data: str
-    shortcut: Mapping[str, Any] | None
-
-    @cached_property
-    def onset(self) -> int | None:
-        """Number of epochs completed before the shortcut acts, or None without one."""
-        if self.shortcut is None:
-            return None
-        return max(self.shortcut["onset"], 1 if self.shortcut["kind"] in NEVER_CARRIES_AT_FIRST else 0)
-
-    @cached_property
-    def acting(self) -> dict[str, Any] | None:
-        """The shortcut's settings while it acts: without the onset, which is a matter of time."""
-        return None if self.shortcut is None else {key: self.shortcut[key] for key in self.shortcut if key != "onset"}
-
-    def shortcut_at(self, epoch: int) -> dict[str, Any] | None:
-        """The shortcut that acts in an epoch (`epoch` completed before it), or None."""
-        return self.acting if self.onset is not None and epoch >= self.onset else None
-
-    @cached_property
-    def _base(self) -> dict[str, Any]:
-        return {"recipe": RECIPE, "data": self.data, "seed": self.seed, "settings": self.settings}
-
-    def fingerprint_at(self, epoch: int) -> str:
-        """Fingerprint of the state after `epoch` epochs: equal for runs that agree until then."""
-        past = None if self.onset is None or self.onset >= epoch else {"from": self.onset, "shortcut": self.acting}
-        return fingerprint(self._base | {"epochs": epoch, "past": past})
-
-
-@dataclass(frozen=True)
-class Run:
-    """One variant with one seed."""
-
-    variant: str
-    trajectory: Trajectory
-    fingerprint: str
+    name: str
+    label: str
+    seeds: list[int]
+    against: str | None
+    """Name of the variant it is compared with, or None for a reference."""
+    published: float | None
+    settings: Protocol
+    shortcut: Shortcut | None
+    others: Mapping[str, Variant] = field(repr=False, compare=False)
 
     @property
-    def seed(self) -> int:
-        return self.trajectory.seed
+    def reference(self) -> Variant:
+        """The variant that it is compared with; a reference's is itself."""
+        return self.others[self.against] if self.against is not None else self
 
     @property
-    def record(self) -> str:
-        """Path of the record, relative to the study's results folder."""
-        return f"records/{self.variant}/seed{self.seed}-{self.fingerprint}.csv"
+    def kind(self) -> str:
+        """`reference`, `null`, `learning_rate`, the kind of its temporal shortcut, or `other`: it decides a colour."""
+        if self.against is None:
+            return "reference"
+        if self.is_null_arm:
+            return "null"
+        if self.shortcut is not None:
+            return self.shortcut.kind
+        changed = self.settings.learning_rate != self.reference.settings.learning_rate
+        return "learning_rate" if changed else "other"
 
     @property
-    def record_files(self) -> tuple[str, str, str]:
-        """The record, its sidecar, and which test images the final model gets right."""
-        stem = self.record.removesuffix(".csv")
-        return (self.record, f"{stem}.json", f"{stem}.correct.npy")
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Epochs `start` (completed before it) to `stop` of one trajectory, or of all that agree until `stop`."""
-
-    trajectory: Trajectory
-    start: int
-    stop: int
-    final: bool
-    parent: str | None
-    """Name of the state that it starts from; None for the initial weights."""
-
-    @cached_property
-    def state(self) -> str:
-        """Name of the state that it ends with. What branches carries the sums of its last epoch; what is final does not."""
-        return f"{self.trajectory.fingerprint_at(self.stop)}-{'final' if self.final else 'branch'}"
+    def is_null_arm(self) -> bool:
+        """Whether it differs from its reference by chance alone."""
+        return self.shortcut is not None and KINDS[self.shortcut.kind].role == "null"
 
     @property
-    def seed(self) -> int:
-        return self.trajectory.seed
+    def is_late(self) -> bool:
+        """Whether its temporal shortcut begins after the first epoch."""
+        return self.shortcut is not None and self.shortcut.onset > 0
 
     @property
-    def settings(self) -> Mapping[str, Any]:
-        return self.trajectory.settings
-
-    def shortcut_at(self, epoch: int) -> dict[str, Any] | None:
-        return self.trajectory.shortcut_at(epoch)
-
-    def fingerprint_at(self, epoch: int) -> str:
-        return self.trajectory.fingerprint_at(epoch)
-
-
-def forest(trajectories: Iterable[Trajectory], epochs: int) -> dict[str, Segment]:
-    """The segments that train the trajectories, each stretch of epochs once, by the name of the state that they end with.
-
-    Compiled runs share nothing: with a shared trunk, whose last epoch records for its branches, they ended with other bits than alone.
-    """
-    trunks: dict[str, dict[str, Trajectory]] = {}
-    for one in trajectories:
-        own = one.fingerprint_at(epochs)
-        trunks.setdefault(own if one.settings.get("compile") else one.fingerprint_at(0), {})[own] = one
-    segments: dict[str, Segment] = {}
-    for trunk in trunks.values():
-        for segment in _grow(list(trunk.values()), 0, epochs, None):
-            segments[segment.state] = segment
-    return segments
-
-
-def _grow(agreeing: list[Trajectory], start: int, epochs: int, parent: str | None) -> Iterator[Segment]:
-    """Segments for distinct trajectories that agree until `start`: those that act by then part ways, the rest goes on together."""
-    waiting: list[Trajectory] = []
-    for one in agreeing:
-        if one.onset is not None and one.onset <= start:
-            yield Segment(one, start, epochs, True, parent)
-        else:
-            waiting.append(one)
-    if len(waiting) == 1:
-        yield Segment(waiting[0], start, epochs, True, parent)
-    elif waiting:
-        stop = min(one.onset for one in waiting if one.onset is not None)
-        trunk = Segment(waiting[0], start, stop, False, parent)
-        yield trunk
-        yield from _grow(waiting, stop, epochs, trunk.state)
+    def differences(self) -> dict[str, Any]:
+        """Settings, and the shortcut, that are not its reference's."""
+        ours, theirs = plain_settings(self), plain_settings(self.reference)
+        return {key: value for key, value in ours.items() if value != theirs[key]}
 
 
 @dataclass(frozen=True)
 class Study:
-    """A resolved study: `resolved` is the content of study.json, from which all else follows."""
+    """A study, from its file or from study.json."""
 
-    resolved: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        return self.resolved["study"]
+    name: str
+    title: str
+    scale: str
+    data: Data
+    protocol: Protocol
+    seeds: list[int]
+    benchmark: str
+    tolerance: float
+    endpoint: str
+    margin: float | None
+    variants: dict[str, Variant]
+    claims: list[Claim]
+    running: Running = Running()
 
     @property
     def epochs(self) -> int:
-        return self.resolved["protocol"]["epochs"]
-
-    @cached_property
-    def data(self) -> str:
-        """Identity of the data: the checksum of the prepared arrays, or of the archive together with what is taken from it."""
-        data = self.resolved["data"]
-        if data["checksum"].startswith("sha256:"):
-            return data["checksum"]
-        return f"{data['checksum']}/{data['source']}/{data['images_per_class'] or 'all'}"
+        return self.protocol.epochs
 
     @property
     def data_folder(self) -> str:
         """Name of the folder of the prepared data."""
-        return fingerprint(self.data)
+        return fingerprint(self.data.identity)
 
     @cached_property
     def runs(self) -> list[Run]:
         runs = []
-        for name, variant in self.resolved["variants"].items():
-            settings = {key: value for key, value in variant["settings"].items() if key not in ("epochs", "shortcut")}
-            for seed in variant["seeds"]:
-                trajectory = Trajectory(seed, settings, self.data, variant["settings"]["shortcut"])
+        for name, variant in self.variants.items():
+            settings = {key: value for key, value in plain(variant.settings).items() if key != "epochs"}
+            shortcut = variant.shortcut and plain(variant.shortcut)
+            for seed in variant.seeds:
+                trajectory = Trajectory(seed, settings, self.data.identity, shortcut)
                 runs.append(Run(name, trajectory, trajectory.fingerprint_at(self.epochs)))
         return runs
 
@@ -235,6 +142,25 @@ class Study:
         """Epochs that the records show: runs times epochs."""
         return len(self.runs) * self.epochs
 
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """The content of study.json, from which all but `running` can be read again."""
+        added = {"endpoint": self.endpoint, "margin": self.margin}
+        return {
+            "study": self.name,
+            "title": self.title,
+            "scale": self.scale,
+            "recipe": RECIPE,
+            "data": {key: getattr(self.data, key) for key in ("checksum", "images_per_class", "name", "source")},
+            "protocol": plain(self.protocol),
+            "seeds": self.seeds,
+            "benchmark": self.benchmark,
+            "tolerance": self.tolerance,
+            **{key: value for key, value in added.items() if value != StudyKeys.model_fields[key].default},
+            "variants": {name: _resolved_variant(variant) for name, variant in self.variants.items()},
+            "claims": [claim.model_dump(exclude_none=True) for claim in self.claims],
+        }
+
     def text(self) -> str:
         """study.json: the same bytes for the same study, and other bytes for any other."""
         return json.dumps(self.resolved, indent=1, allow_nan=False) + "\n"
@@ -248,43 +174,62 @@ class Study:
         return True
 
 
-def resolve(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Study:
-    """The study that a configuration (config.yaml with overlays merged) declares. `files` are named in complaints.
+def plain(one: Declared) -> dict[str, Any]:
+    """Settings or a shortcut as study.json and a fingerprint have them: sorted, without keys that are not there.
 
-    Raises `UserError` with one sentence for anything that is not a valid study.
+    A key that came after recipe 1 is not there at its default, which means what was done before there was such a key.
     """
-    config = check(config, [str(file) for file in files])
-    protocol = dict(sorted(config["protocol"].items()))
-    variants = {}
-    for name, given in config["variants"].items():
-        shortcut = given.get("shortcut")
-        settings = protocol | {key: given[key] for key in protocol if key in given}
-        against = given.get("against", None if name == config["benchmark"] else config["benchmark"])
-        variants[name] = {
-            "label": given.get("label", name),
-            "seeds": given.get("seeds", config["seeds"]),
-            "against": against,
-            "published": given.get("published"),
-            "null_arm": shortcut is not None and shortcut["kind"] == "one_bit",
-            "settings": settings | {"shortcut": shortcut},
-        }
-    data = {key: config["data"].get(key) for key in ("checksum", "images_per_class", "name", "source")}
-    resolved = {
-        "study": config["study"],
-        "title": config["title"],
-        "scale": config["scale"],
-        "recipe": RECIPE,
-        "data": data,
-        "protocol": protocol,
-        "seeds": config["seeds"],
-        "benchmark": config["benchmark"],
-        "tolerance": config["tolerance"],
-        "variants": variants,
-        "claims": config["claims"],
+    about = type(one).model_fields
+    shown = {
+        key: value
+        for key, value in one.model_dump().items()
+        if not ((about[key].json_schema_extra or {}).get("added") and value == about[key].default)
     }
-    return Study(resolved)
+    return {key: value for key, value in sorted(shown.items()) if value is not None}
+
+
+def plain_settings(variant: Variant) -> dict[str, Any]:
+    """All that can distinguish a variant's runs from another's of the same seed."""
+    return plain(variant.settings) | {"shortcut": variant.shortcut and plain(variant.shortcut)}
+
+
+def _resolved_variant(variant: Variant) -> dict[str, Any]:
+    return {
+        "label": variant.label,
+        "seeds": variant.seeds,
+        "against": variant.against,
+        "published": variant.published,
+        "null_arm": variant.is_null_arm,
+        "settings": plain_settings(variant),
+    }
+
+
+def study_of(resolved: Mapping[str, Any]) -> Study:
+    """The study of what a study.json holds."""
+    variants: dict[str, Variant] = {}
+    for name, given in resolved["variants"].items():
+        settings = dict(given["settings"])
+        shortcut = settings.pop("shortcut")
+        variants[name] = Variant(
+            name,
+            *(given[key] for key in ("label", "seeds", "against", "published")),
+            Protocol.model_validate(settings),
+            shortcut and Shortcut.model_validate(shortcut),
+            variants,
+        )
+    return Study(
+        resolved["study"],
+        *(resolved[key] for key in ("title", "scale")),
+        Data.model_validate(resolved["data"]),
+        Protocol.model_validate(resolved["protocol"]),
+        *(resolved[key] for key in ("seeds", "benchmark", "tolerance")),
+        resolved.get("endpoint", StudyKeys.model_fields["endpoint"].default),
+        resolved.get("margin"),
+        variants,
+        [Claim.model_validate(claim) for claim in resolved["claims"]],
+    )
 
 
 def load_resolved(path: str | Path) -> Study:
     """The study of a study.json, which this project wrote."""
-    return Study(json.loads(Path(path).read_text()))
+    return study_of(json.loads(Path(path).read_text(encoding="utf-8")))

@@ -1,0 +1,35 @@
+"""The kinds of temporal shortcut, as far as a study must know them: one line each. What they compute is in training/shortcuts.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a kind needs and when it can act."""
+
+    role: Literal["shortcut", "control", "null"] = "shortcut"
+    """A control has a carry without its information; a null arm has none, and differs from its reference by chance alone."""
+    strength: bool = True
+    first_epoch: int = 0
+    """The first epoch in which it can act: an earlier onset is the same as this one."""
+    full_batches: int = 0
+    """As many full batches must an epoch have for the shortcut to act at all."""
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """Keys that only this kind has, with their defaults."""
+
+
+KINDS = {
+    "batch_res": Kind(full_batches=2),
+    "epoch_res": Kind(first_epoch=1, full_batches=1, options=MappingProxyType({"accounting": "corrected"})),
+    "shuffled": Kind("control", full_batches=2),
+    "noise": Kind("control", full_batches=2),
+    "one_bit": Kind("null", strength=False),
+    "fresh_order": Kind("null", strength=False, options=MappingProxyType({"stream": 1})),
+}
+OPTIONS = {option: name for name, kind in KINDS.items() for option in kind.options}
+"""Option -> the kind that has it."""

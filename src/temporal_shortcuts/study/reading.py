@@ -1,0 +1,164 @@
+"""The files of a study: read, put on top of what they extend, and named in the sentence that refuses a key of theirs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from temporal_shortcuts.errors import UserError
+
+Key = tuple[str | int, ...]
+"""A key of a study: `("claims", 0, "than")`."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping with a duplicate key, of which YAML readers silently keep the last."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise UserError(f"{self.name}, line {line}: duplicate key {key.value!r}; remove one of them.")
+            seen.add(key.value)
+        return node
+
+
+def read(path: str | Path) -> Any:
+    """The content of a YAML file. Raises `UserError` where it cannot be read, or has a duplicate key."""
+    try:
+        loader = _Loader(Path(path).read_text(encoding="utf-8"))
+        loader.name = str(path)
+        return loader.get_single_data()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; name a file of a study.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from None
+
+
+def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, merged as Snakemake merges them: mappings key by key, anything else replaced."""
+    result = dict(base)
+    for key, value in overlay.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def over(path: str | Path, config: Mapping[str, Any]) -> Any:
+    """A configuration on top of a study's file."""
+    content = read(path)
+    return merged(content, config) if isinstance(content, Mapping) else content
+
+
+class Source:
+    """A configuration and the files that it was merged from, the one that counts last at the end.
+
+    `config` is complete: what the files extend is below it, and text from the command line has become numbers.
+    """
+
+    def __init__(self, config: Any, files: Sequence[str | Path] = ()):
+        if not isinstance(config, Mapping):
+            raise UserError(f"found {short(config)}, but a study must be a mapping of keys.")
+        self.contents = {str(file): read(file) for file in files}
+        self.config = dict(config)
+        if files:
+            self.config = _numbers(self.config, self._merged_files())
+        self._extend()
+
+    def _merged_files(self) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for content in self.contents.values():
+            result = merged(result, content if isinstance(content, Mapping) else {})
+        return result
+
+    def _extend(self) -> None:
+        """Put the configuration on top of the file that it extends, and that on top of what it extends in turn."""
+        while (name := self.config.pop("extends", None)) is not None:
+            said = [file for file, content in self.contents.items() if at(content, ("extends",)) == name]
+            path = Path(said[0]).parent / str(name) if said else Path(str(name))
+            path = path if path.is_absolute() else Path(path.as_posix())
+            if not isinstance(name, str) or not path.is_file():
+                sentence = f"found {short(name)}, but it must be a study's file, seen from this one's folder."
+                self.refuse(("extends",), sentence, file=said[0] if said else None)
+            if any(path.samefile(file) for file in self.contents):
+                self.refuse(
+                    ("extends",), f"found {short(name)}, but a study cannot extend itself; remove it.", file=said[0]
+                )
+            self.contents = {_shown(path): read(path)} | self.contents
+            self.config = over(path, self.config)
+
+    def refuse(self, key: Key, sentence: str, cause: Key = (), file: str | None = None) -> NoReturn:
+        """Refuse a key. `cause` is what stands in the file, where that is not the key itself."""
+        name = ".".join(map(str, key))
+        where = f"{file}: " if file else self._file(cause or key)
+        raise UserError(f"{where}{name + ': ' if name else ''}{sentence}")
+
+    def holds(self, key: Key) -> bool:
+        """Whether the configuration has a key."""
+        return at(self.config, key) is not _NOTHING
+
+    def _file(self, key: Key) -> str:
+        """The last file that has there what the configuration has, or else Snakemake's --config."""
+        found = at(self.config, key)
+        while found is _NOTHING:  # a missing key is missing from what should hold it
+            key = key[:-1]
+            found = at(self.config, key)
+        for file, content in reversed(self.contents.items()):
+            there = at(content, key)
+            if repr(there) == repr(found) or (isinstance(there, Mapping) and isinstance(found, Mapping)):
+                return f"{file}: "
+        return "--config: " if self.contents else ""
+
+
+def _numbers(given: Any, files: Any) -> Any:
+    """What is only on the command line, where Snakemake leaves the numbers in lists and mappings as text, as YAML reads it."""
+    if isinstance(given, Mapping):
+        return {key: _numbers(value, at(files, (key,))) for key, value in given.items()}
+    if isinstance(given, list | tuple) and given != files:
+        return [_numbers(value, _NOTHING) for value in given]
+    if isinstance(given, str) and given != files:
+        try:
+            value = yaml.safe_load(given)
+        except yaml.YAMLError:
+            return given
+        return value if value is None or isinstance(value, bool | int | float) else given
+    return given
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    whole, here = path.resolve(), Path.cwd()
+    return str(whole.relative_to(here) if whole.is_relative_to(here) else path)
+
+
+_NOTHING = object()
+
+
+def at(value: Any, key: Key) -> Any:
+    """What is at a key, or `_NOTHING`, which equals no value."""
+    try:
+        for part in key:
+            value = value[part]
+    except (LookupError, TypeError):
+        return _NOTHING
+    return value
+
+
+def short(value: Any) -> str:
+    """A value on one line of at most 60 characters, as a sentence shows it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def nearest(word: Any, allowed: list[str]) -> str:
+    """The allowed word that is nearest to a misspelt one, as a question in parentheses, or nothing."""
+    near = difflib.get_close_matches(str(word)[:100], allowed, 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
