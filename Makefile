@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 CORES ?= 2
 
-.PHONY: demo test test-all lint tables check-tables verify report watch bench clean
+.PHONY: demo test test-all lint tables check-tables verify report watch schema bench clean
 
 $(VENV)/.done: envs/requirements.lock
 	$(or $(shell command -v $(PYTHON)),python3) -m venv $(VENV)
@@ -45,6 +45,9 @@ report: $(VENV)/.done  ## Snakemake's HTML report of a study: make report STUDY=
 
 watch: $(VENV)/.done  ## A live view of what is training.
 	python workflow/scripts/watch.py --study results/$(or $(STUDY),demo)/study.json
+
+schema: $(VENV)/.done  ## Write the JSON Schema of a study's file, for editors, from the types that declare it.
+	python workflow/scripts/schema.py > workflow/schemas/study.schema.json
 
 bench: $(VENV)/.done  ## Measure speed, as ratios, and write benchmarks/results/.
 	python benchmarks/bench.py

@@ -97,7 +97,7 @@ def test_configurations_are_merged_as_snakemake_merges_them() -> None:
 
 @pytest.mark.parametrize("seed", [1.0, True, "1", -1, 2**31, None])
 def test_a_seed_is_a_plain_whole_number(seed: Any) -> None:
-    with pytest.raises(UserError, match="seed: found .* must be a whole number from 0"):
+    with pytest.raises(UserError, match=r"seed: found .* must be a whole number from 0"):
         temporal_shortcuts.train(overlay(), "benchmark", seed)
 
 

@@ -14,12 +14,13 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from study_keys import DELETED, PUBLISHED, changed, refused, sound
-from study_keys import nothing_is_written as nothing_is_written
-from synthetic import ROOT, merged
+from rich_study import DELETED, PUBLISHED, changed, refused, sound
+from rich_study import nothing_is_written as nothing_is_written
+from synthetic import ROOT
 
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve
+from temporal_shortcuts.study.reading import merged
 
 pytestmark = pytest.mark.usefixtures("nothing_is_written")
 NOTICES = ("Using workflow specific profile", "Config file config.yaml is extended")
@@ -39,12 +40,12 @@ def from_file(path: Path, text: str | bytes) -> tuple[Any, tuple[Path, ...]]:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("study: a\nstudy: b\n", ["line 2", "'study'", "twice"]),
-        ("study: a\n'study': b\n", ["line 2", "'study'", "twice"]),
-        ("protocol:\n  width: 1\n  epochs: 50\n  width: 2\n", ["line 4", "'width'", "twice"]),
-        ("variants: {a: {width: 1}, b: {}, a: {width: 2}}\n", ["line 1", "'a'", "twice"]),
-        ("claims:\n- {id: a, id: b}\n", ["line 2", "'id'", "twice"]),
-        (DEMO + "\nseeds: [3]\n", ["'seeds'", "twice"]),
+        ("study: a\nstudy: b\n", ["line 2", "'study'", "duplicate"]),
+        ("study: a\n'study': b\n", ["line 2", "'study'", "duplicate"]),
+        ("protocol:\n  width: 1\n  epochs: 50\n  width: 2\n", ["line 4", "'width'", "duplicate"]),
+        ("variants: {a: {width: 1}, b: {}, a: {width: 2}}\n", ["line 1", "'a'", "duplicate"]),
+        ("claims:\n- {id: a, id: b}\n", ["line 2", "'id'", "duplicate"]),
+        (DEMO + "\nseeds: [3]\n", ["'seeds'", "duplicate"]),
         ("seeds: [1, 2\n", ["YAML", "line 2"]),
         ("protocol:\n\twidth: 1\n", ["YAML", "line 2"]),
         ("a: *nowhere\n", ["YAML", "nowhere"]),
@@ -98,8 +99,8 @@ def test_the_file_that_is_named_is_the_one_with_the_mistake(tmp_path: Path) -> N
     base.write_text(yaml.safe_dump(PUBLISHED, sort_keys=False))
     assert refused(given_elsewhere, "found 5", files=files).startswith("--config: tolerance: ")
     assert refused(right | {"foo": 1}, "'foo'", files=files).startswith("--config: ")
-    missing = changed(right, ("protocol", "width"), DELETED)
-    assert refused(missing, "'width' is missing", files=files).startswith(f"{tmp_path / 'mine.yaml'}: protocol: ")
+    missing = changed(right, ("data", "checksum"), DELETED)
+    assert refused(missing, "'checksum' is missing", files=files).startswith(f"{base}: data: ")
     refused(right, "cannot be read", files=(*files, tmp_path / "nowhere.yaml"))
     refused(right, "cannot be read", files=(*files, tmp_path))
 
@@ -172,7 +173,7 @@ def everything(clone: Path) -> dict[str, bytes]:
     ("overlay", "options", "words"),
     [
         ("protocol: {width: -1}", [], ["mine.yaml: protocol.width: found -1", "at least 1"]),
-        ("seeds: [0]\nseeds: [1]", [], ["mine.yaml, line 2", "'seeds'", "twice"]),
+        ("seeds: [0]\nseeds: [1]", [], ["mine.yaml, line 2", "'seeds'", "duplicate"]),
         ("variants: {../../../up: {width: 9}}", [], ["mine.yaml: variants: found '../../../up'", "letters"]),
         ("results: blocked", [], ["blocked", "run the same command again"]),
         ("seeds: [0]", ["--config", "tolerance=5"], ["--config: tolerance: found 5", "less than 1"]),
@@ -202,7 +203,11 @@ def test_names_and_folders_at_their_limits_are_planned(clone: Path) -> None:
     mine = {
         "results": "./results//",
         "work": "work/",
-        "variants": {"A-b.c_d": {"learning_rate": 0.3}, "x" * 64: {"learning_rate": 0.4}, "lr_0.1": None},
+        "variants": {
+            "A-b.c_d": {"learning_rate": 0.3},
+            "x" * 64: {"learning_rate": 0.4, "label": "long"},
+            "lr_0.1": None,
+        },
         "grid": {"kinds": ["noise"], "strengths": [1e-07, 100], "onsets": [9]},
         "claims": [],
     }

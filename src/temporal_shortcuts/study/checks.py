@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from temporal_shortcuts.study.declared import Claim, Protocol, Shortcut
-from temporal_shortcuts.study.kinds import KINDS, OPTIONS
+from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study, Variant
 from temporal_shortcuts.study.reading import Key, Source, nearest, short
 
@@ -19,7 +19,7 @@ RESERVED = (
 
 _MISSING_VALUES = ("na", "nan", "none", "null")
 _LONGEST_WORD = 40
-_DRAWN = re.compile(
+DRAWN = re.compile(
     "[\\u0020-\\u007e\\u00a0-\\u024f\\u0391-\\u03a1\\u03a3-\\u03ce\\u0400-\\u045f"  # Latin, Greek, Cyrillic
     "\\u2010-\\u2027\\u2030-\\u205e\\u2074-\\u208e\\u20a0-\\u20b5\\u2190-\\u22ff]*"  # punctuation, currencies, arrows, mathematics
 )
@@ -28,6 +28,7 @@ _DRAWN = re.compile(
 _TESTS = {
     "better": ("than", "margin"),
     "not_better": ("than", "margin"),
+    "negligible": ("than", "margin"),
     "best_of": ("among", "margin"),
     "fails_to_converge": ("threshold",),
 }
@@ -35,8 +36,6 @@ _TESTS = {
 
 _IMAGES = {"cifar10": 50000, "digits": 1438}
 """Training images of the sources of which it is known before they are read; each has ten classes."""
-
-_AVERAGED = ("averaged", "re_estimated", "averaged_with_carry")
 
 
 def check(study: Study, source: Source) -> None:
@@ -60,11 +59,6 @@ def _check_protocol(study: Study, source: Source) -> None:
     if average_from is not None and average_from > epochs:
         sentence = f"found {average_from}, but with protocol.epochs {epochs} it must be at most {epochs}."
         source.refuse(("protocol", "average_from"), sentence)
-    endpoints = {("endpoint",): study.endpoint}
-    endpoints |= {("claims", index, "endpoint"): claim.endpoint for index, claim in enumerate(study.claims)}
-    for key, endpoint in endpoints.items():
-        if average_from is None and endpoint in _AVERAGED:
-            source.refuse(key, f"found {endpoint!r}, which needs protocol.average_from; set it to an epoch.")
 
 
 # -- variants ----------------------------------------------------------------------------------------------------------
@@ -73,15 +67,10 @@ def _check_protocol(study: Study, source: Source) -> None:
 def check_shortcut(name: str, shortcut: Shortcut, protocol: Protocol, source: Source) -> None:
     """A shortcut has the keys of its kind and no others, and begins before the end."""
     kind, key = shortcut.kind, ("variants", name, "shortcut")
-    if not KINDS[kind].strength and shortcut.strength is not None:
-        source.refuse(
-            (*key, "strength"), f"found {shortcut.strength}, but the kind {kind} has no strength; remove the key."
-        )
-    for option, owner in OPTIONS.items():
-        found = getattr(shortcut, option)
-        if found is not None and owner != kind:
-            sentence = f"found {short(found)}, but only the kind {owner} has this key, not {kind}; remove it."
-            source.refuse((*key, option), sentence)
+    for option in ("strength", "accounting", "stream"):
+        if option in shortcut.model_fields_set and not getattr(KINDS[kind], option):
+            found = short(getattr(shortcut, option))
+            source.refuse((*key, option), f"found {found}, but the kind {kind} has no {option}; remove the key.")
     if KINDS[kind].strength and shortcut.strength is None:
         source.refuse(key, f"the key 'strength' is missing, which the kind {kind} needs; the published study has 0.05.")
     if shortcut.onset >= protocol.epochs:
@@ -129,14 +118,14 @@ def too_few_batches(kind: str, images: int, batch_size: int) -> str | None:
 
 def _check_drawn(text: str, key: Key, source: Source) -> None:
     """Labels and the scale are in figures."""
-    drawn = _DRAWN.match(text)
-    if drawn and len(drawn[0]) < len(text):
-        sentence = f"found {short(text)}, but the figures' font cannot show {text[len(drawn[0])]!r}; write it in Latin, Greek or Cyrillic letters."
-        source.refuse(key, sentence)
+    shown = len(DRAWN.match(text)[0])
+    if shown < len(text):
+        sentence = f"but the figures' font cannot show {text[shown]!r}; write Latin, Greek or Cyrillic letters."
+        source.refuse(key, f"found {short(text)}, {sentence}")
     word = max(text.split(), key=len)
     if len(word) > _LONGEST_WORD:
-        sentence = f"found the word {short(word)} of {len(word)} characters, but the figures have room for {_LONGEST_WORD}; write a label of shorter words."
-        source.refuse(key, sentence)
+        sentence = f"but a word in a figure may have {_LONGEST_WORD} characters; write a label of shorter words."
+        source.refuse(key, f"found {short(word)} of {len(word)} characters, {sentence}")
 
 
 def _check_case(study: Study, source: Source) -> None:
@@ -171,8 +160,8 @@ def _check_comparison(variant: Variant, study: Study, source: Source) -> None:
 
 def _check_seeds(one: Variant, other: Variant, key: Key, source: Source) -> None:
     if not set(one.seeds) & set(other.seeds):
-        sentence = f"{one.name!r} has the seeds {short(one.seeds)}, but a comparison with {other.name!r} needs some of {short(other.seeds)}."
-        source.refuse(key, sentence)
+        needs = f"but a comparison with {other.name!r} needs some of {short(other.seeds)}."
+        source.refuse(key, f"{one.name!r} has the seeds {short(one.seeds)}, {needs}")
 
 
 def _check_known(name: str, study: Study, key: Key, source: Source) -> None:

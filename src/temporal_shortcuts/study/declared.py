@@ -112,8 +112,8 @@ class Shortcut(Declared):
     accounting: Literal["corrected", "published"] | None = Field(
         None, description="of epoch_res: the mean as defined, or as the published code took it"
     )
-    stream: Whole | None = Field(
-        None, ge=1, le=1000000, description="of fresh_order: which stream of order and augmentation, 1 if not given"
+    stream: Whole = added(
+        1, ge=1, le=10000, description="of fresh_order: which of the seed's other streams of order and augmentation"
     )
 
 
@@ -142,12 +142,19 @@ class Claim(Declared):
 
     id: ClaimName
     text: _text(300)
-    test: Literal["better", "not_better", "best_of", "fails_to_converge"]
+    test: Literal["better", "not_better", "negligible", "best_of", "fails_to_converge"]
     variant: str
     than: str | None = None
     among: Annotated[Distinct[str], Field(min_length=1)] | None = None
-    endpoint: ClaimEndpoint | None = Field(None, description="instead of the study's")
-    margin: Number | None = Field(None, ge=-100, le=100, description="in points")
+    endpoint: ClaimEndpoint | None = Field(
+        None, description="the number of a run that decides it, instead of the study's"
+    )
+    margin: Number | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="points: a difference that is surely smaller is negligible; instead of the study's",
+    )
     threshold: Number | None = Field(None, ge=0, le=1, description="accuracy, a fraction")
     published: _text(200) | None = Field(None, description="what the published report says")
 
@@ -208,8 +215,10 @@ class StudyKeys(Running):
         None, description="the variant that the others are compared with; the first if not given"
     )
     tolerance: Number = Field(0.02, gt=0, lt=1, description="of the stable epoch, as a fraction")
-    endpoint: Endpoint = added("last5", description="the accuracy that decides")
-    margin: Number | None = added(None, gt=0, le=100, description="the smallest difference that matters, in points")
+    endpoint: Endpoint = added("last5", description="the number of a run that decides the claims")
+    margin: Number | None = added(
+        None, gt=0, le=100, description="points: a difference that is surely smaller is negligible; null for none"
+    )
     variants: dict[Name, VariantKeys | None] = Field(
         min_length=1, description="name of a variant -> what is different in it; null takes an extended study's away"
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -19,17 +17,17 @@ class Kind:
     """The first epoch in which it can act: an earlier onset is the same as this one."""
     full_batches: int = 0
     """As many full batches must an epoch have for the shortcut to act at all."""
-    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """Keys that only this kind has, with their defaults."""
+    accounting: bool = False
+    """Whether it has a mean that the published code took in another way."""
+    stream: bool = False
+    """Whether it draws order and augmentation from another stream."""
 
 
 KINDS = {
     "batch_res": Kind(full_batches=2),
-    "epoch_res": Kind(first_epoch=1, full_batches=1, options=MappingProxyType({"accounting": "corrected"})),
+    "epoch_res": Kind(first_epoch=1, full_batches=1, accounting=True),
     "shuffled": Kind("control", full_batches=2),
     "noise": Kind("control", full_batches=2),
     "one_bit": Kind("null", strength=False),
-    "fresh_order": Kind("null", strength=False, options=MappingProxyType({"stream": 1})),
+    "fresh_order": Kind("null", strength=False, stream=True),
 }
-OPTIONS = {option: name for name, kind in KINDS.items() for option in kind.options}
-"""Option -> the kind that has it."""

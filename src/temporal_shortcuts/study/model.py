@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -79,7 +79,7 @@ class Study:
     margin: float | None
     variants: dict[str, Variant]
     claims: list[Claim]
-    running: Running = Running()
+    running: Running = field(default_factory=Running)
 
     @property
     def epochs(self) -> int:
@@ -94,10 +94,12 @@ class Study:
     def runs(self) -> list[Run]:
         runs = []
         for name, variant in self.variants.items():
-            settings = {key: value for key, value in plain(variant.settings).items() if key != "epochs"}
+            settings = {
+                key: value for key, value in plain(variant.settings).items() if key not in ("epochs", "average_from")
+            }
             shortcut = variant.shortcut and plain(variant.shortcut)
             for seed in variant.seeds:
-                trajectory = Trajectory(seed, settings, self.data.identity, shortcut)
+                trajectory = Trajectory(seed, settings, self.data.identity, shortcut, self.protocol.average_from)
                 runs.append(Run(name, trajectory, trajectory.fingerprint_at(self.epochs)))
         return runs
 
@@ -156,9 +158,9 @@ class Study:
             "seeds": self.seeds,
             "benchmark": self.benchmark,
             "tolerance": self.tolerance,
-            **{key: value for key, value in added.items() if value != StudyKeys.model_fields[key].default},
             "variants": {name: _resolved_variant(variant) for name, variant in self.variants.items()},
             "claims": [claim.model_dump(exclude_none=True) for claim in self.claims],
+            **{key: value for key, value in added.items() if value != StudyKeys.model_fields[key].default},
         }
 
     def text(self) -> str:

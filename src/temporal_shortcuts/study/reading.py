@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +15,10 @@ from temporal_shortcuts.errors import UserError
 
 Key = tuple[str | int, ...]
 """A key of a study: `("claims", 0, "than")`."""
+
+
+_DEEPEST = 6
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class _Loader(yaml.SafeLoader):
@@ -67,9 +73,11 @@ class Source:
             raise UserError(f"found {short(config)}, but a study must be a mapping of keys.")
         self.contents = {str(file): read(file) for file in files}
         self.config = dict(config)
+        self.config = _plain(self.config, (), self)
         if files:
             self.config = _numbers(self.config, self._merged_files())
         self._extend()
+        self.config = _plain(self.config, (), self)
 
     def _merged_files(self) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -116,6 +124,33 @@ class Source:
         return "--config: " if self.contents else ""
 
 
+def _plain(value: Any, key: Key, source: Source) -> Any:
+    """A copy in plain dicts and lists, of what can be in a study at all: finite numbers and text of one line."""
+    if len(key) > _DEEPEST:
+        source.refuse(key[:1], "it is nested too deeply, or an alias that contains itself; write it out.")
+    if isinstance(value, Mapping):
+        for name in value:
+            if not isinstance(name, str):
+                source.refuse(key, f"the key {short(name)} is not text; write it in quotes.", (*key, name))
+            _check_text(name, key, source, (*key, name))
+        return {name: _plain(item, (*key, name), source) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, (*key, index), source) for index, item in enumerate(value)]
+    if isinstance(value, str):
+        _check_text(value, key, source)
+    elif isinstance(value, float) and not math.isfinite(value):
+        source.refuse(key, f"found {value}, but a number must be finite.")
+    elif isinstance(value, int) and abs(value) >= 2**63:
+        source.refuse(key, "found a whole number of 2^63 or more, but it must be smaller.")
+    return value
+
+
+def _check_text(text: str, key: Key, source: Source, cause: Key = ()) -> None:
+    if text != text.strip() or _CONTROL.search(text):
+        sentence = "but text must be one line, without spaces at its ends or control characters (in YAML, >- not >)."
+        source.refuse(key, f"found {short(text)}, {sentence}", cause)
+
+
 def _numbers(given: Any, files: Any) -> Any:
     """What is only on the command line, where Snakemake leaves the numbers in lists and mappings as text, as YAML reads it."""
     if isinstance(given, Mapping):
@@ -127,7 +162,8 @@ def _numbers(given: Any, files: Any) -> Any:
             value = yaml.safe_load(given)
         except yaml.YAMLError:
             return given
-        return value if value is None or isinstance(value, bool | int | float) else given
+        is_word = given.lower() in ("yes", "no", "on", "off")
+        return value if isinstance(value, bool | int | float | None) and not is_word else given
     return given
 
 

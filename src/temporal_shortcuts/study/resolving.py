@@ -104,8 +104,8 @@ def _variant(
     shortcut = keys.shortcut
     if shortcut is not None:
         check_shortcut(name, shortcut, study.protocol, source)
-        options = {key: value for key, value in KINDS[shortcut.kind].options.items() if getattr(shortcut, key) is None}
-        shortcut = shortcut.model_copy(update=options)
+        if KINDS[shortcut.kind].accounting and shortcut.accounting is None:
+            shortcut = shortcut.model_copy(update={"accounting": "corrected"})
     default = None if name == benchmark else benchmark
     return Variant(
         name,

@@ -31,9 +31,11 @@ class Trajectory:
 
     seed: int
     settings: Mapping[str, Any]
-    """The protocol with the variant's differences, without `epochs` and `shortcut`."""
+    """The protocol with the variant's differences, without `epochs`, `shortcut` and `average_from`."""
     data: str
     shortcut: Mapping[str, Any] | None
+    average_from: int | None = None
+    """The first epoch, counted from 1, whose weights enter the running mean."""
 
     @cached_property
     def onset(self) -> int | None:
@@ -58,7 +60,9 @@ class Trajectory:
     def fingerprint_at(self, epoch: int) -> str:
         """Fingerprint of the state after `epoch` epochs: equal for runs that agree until then."""
         past = None if self.onset is None or self.onset >= epoch else {"from": self.onset, "shortcut": self.acting}
-        return fingerprint(self._base | {"epochs": epoch, "past": past})
+        averages = self.average_from is not None and epoch >= self.average_from
+        average = {"average_from": self.average_from} if averages else {}
+        return fingerprint(self._base | {"epochs": epoch, "past": past} | average)
 
 
 @dataclass(frozen=True)

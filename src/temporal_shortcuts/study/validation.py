@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -12,8 +11,6 @@ from pydantic import ValidationError
 from temporal_shortcuts.study.declared import StudyKeys
 from temporal_shortcuts.study.reading import Key, Source, at, nearest, short
 
-_DEEPEST = 6
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _KINDS = {
     "object": "a mapping of keys",
     "array": "a list",
@@ -38,17 +35,15 @@ _LIMITS = {
 
 def declared(source: Source) -> StudyKeys:
     """The study that a configuration declares. Raises `UserError`."""
-    plain = _plain(source.config, (), source)
     try:
-        study = StudyKeys.model_validate(plain)
+        return StudyKeys.model_validate(source.config)
     except ValidationError as error:
         wrong = error.errors()
-    else:
-        return study
     first = min(wrong, key=lambda one: (one["type"] == "missing", len(one["loc"]), str(one["loc"])))
-    raise _refusal(first, plain, source)
+    return _refuse(first, source)
 
 
+@cache
 def schema() -> dict[str, Any]:
     """The JSON Schema of a study's file, for editors."""
     made = StudyKeys.model_json_schema()
@@ -72,50 +67,23 @@ def _untitled(value: Any) -> Any:
     return {key: _untitled(item) for key, item in kept.items()}
 
 
-def _plain(value: Any, key: Key, source: Source) -> Any:
-    """A copy in plain dicts and lists, of what can be in a study at all: finite numbers and text of one line."""
-    if len(key) > _DEEPEST:
-        source.refuse(key[:1], "it is nested too deeply, or an alias that contains itself; write it out.")
-    if isinstance(value, Mapping):
-        for name in value:
-            if not isinstance(name, str):
-                source.refuse(key, f"the key {short(name)} is not text; write it in quotes.", (*key, name))
-            _check_text(name, key, source, (*key, name))
-        return {name: _plain(item, (*key, name), source) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, (*key, index), source) for index, item in enumerate(value)]
-    if isinstance(value, str):
-        _check_text(value, key, source)
-    elif isinstance(value, float) and not math.isfinite(value):
-        source.refuse(key, f"found {value}, but a number must be finite.")
-    elif isinstance(value, int) and abs(value) >= 2**63:
-        source.refuse(key, "found a whole number of 2^63 or more, but it must be smaller.")
-    return value
-
-
-def _check_text(text: str, key: Key, source: Source, cause: Key = ()) -> None:
-    if text != text.strip() or _CONTROL.search(text):
-        sentence = "but text must be one line, without spaces at its ends or control characters (in YAML, >- not >)."
-        source.refuse(key, f"found {short(text)}, {sentence}", cause)
-
-
-def _refuse(error: Any, config: dict[str, Any], source: Source) -> NoReturn:
+def _refuse(error: Any, source: Source) -> NoReturn:
     """Say what is wrong with a key, in words that follow from its schema."""
     kind, key = error["type"], tuple(error["loc"])
     if kind == "missing":
-        rule = _rule(key)
+        rule = rule_of(key)
         about = f" ({rule['description']})" if "description" in rule else ""
         source.refuse(key[:-1], f"the key {key[-1]!r} is missing; add it{about}.")
     if kind == "extra_forbidden":
-        allowed = sorted(_rule(key[:-1])["properties"])
+        allowed = sorted(rule_of(key[:-1])["properties"])
         sentence = (
             f"the key {short(key[-1])} is not known{nearest(key[-1], allowed)}; allowed are {', '.join(allowed)}."
         )
         source.refuse(key[:-1], sentence, key)
     if key[-1:] == ("[key]",):
-        rule = _rule(key[:-2])["propertyNames"]
+        rule = rule_of(key[:-2])["propertyNames"]
         source.refuse(key[:-2], f"found {short(key[-2])}, but it must be {rule['form']}.", key[:-1])
-    found, rule = at(config, key), _rule(key)
+    found, rule = at(source.config, key), rule_of(key)
     if kind == "value_error":
         source.refuse(key, f"found {short(found)}, but {error['ctx']['error']}.")
     near = nearest(found, rule.get("enum", []))
@@ -128,7 +96,7 @@ def _refuse(error: Any, config: dict[str, Any], source: Source) -> NoReturn:
     source.refuse(key, f"found {short(found)}{near}, but it must be {_allowed(rule)}{about}{hint}.")
 
 
-def _rule(key: Key) -> dict[str, Any]:
+def rule_of(key: Key) -> dict[str, Any]:
     """The part of the schema that is about a key; the choice between something and null is in `nullable`."""
     whole = schema()
     rule = whole
