@@ -106,6 +106,10 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
     (("variants", "epoch_res_late", "shortcut", "accounting"), "published", ["epoch_res_late"]),
     (("variants", "null_arm", "shortcut", "onset"), 40, ["null_arm"]),
     (("protocol", "average_from"), 42, ALL),
+    (("protocol", "optimizer"), "adamw", ALL),
+    (("protocol", "schedule"), "step", ALL),
+    (("protocol", "label_smoothing"), 0.1, ALL),
+    (("variants", "own", "optimizer"), "nesterov", ["own"]),
     (("variants", "fresh_order", "shortcut", "stream"), 2, ["fresh_order"]),
     (("variants", "own", "shortcut"), {"kind": "batch_res", "strength": 0.05, "onset": 0}, ["own"]),
 ]
@@ -115,6 +119,9 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
     ("path", "value"),
     [
         (("protocol", "average_from"), None),
+        (("protocol", "optimizer"), "sgd"),
+        (("variants", "own", "schedule"), "cosine"),
+        (("variants", "own", "label_smoothing"), 0),
         (("variants", "fresh_order", "shortcut", "stream"), 1),
         (("endpoint",), "last5"),
         (("margin",), None),

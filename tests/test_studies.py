@@ -27,7 +27,7 @@ from synthetic import ROOT
 from temporal_shortcuts.api import read_study
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve
-from temporal_shortcuts.study.checks import DRAWN, RESERVED
+from temporal_shortcuts.study.checks import DRAWN, RESERVED, check_full_batches
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.reading import Source, merged, read
 from temporal_shortcuts.study.validation import rule_of, schema
@@ -364,7 +364,7 @@ def test_a_shortcut_has_the_keys_of_its_kind_and_no_others(kind: str) -> None:
 
 
 def test_a_schedule_is_as_long_as_the_run() -> None:
-    words = ("found 49", "50 epochs", "rise again", "at least 50")
+    words = ("found 49", "50 epochs", "rises again", "at least 50")
     refused(overlaid({"protocol": {"schedule_epochs": 49}}), "protocol.schedule_epochs", *words)
     refused(overlaid({"variants": {"bare": {"schedule_epochs": 49}}}), "variants.bare.schedule_epochs", *words)
     assert sound(resolve(overlaid({"variants": {"bare": {"schedule_epochs": 50}}})))
@@ -381,9 +381,15 @@ def test_an_epoch_has_the_full_batches_without_which_a_shortcut_never_acts(kind:
     study["variants"] = {"benchmark": {}, "one": {"shortcut": shortcut, "batch_size": most}}
     assert sound(resolve(study))
     wrong = changed(study, ("variants", "one", "batch_size"), most + 1)
-    refused(wrong, "variants.one.shortcut", kind, "full batch", "1438", f"batch_size {most + 1}")
+    refused(wrong, "variants.one.shortcut", kind, "full batches", "1438", f"batch_size {most + 1}")
     few = merged(study, {"data": {"images_per_class": 20}, "variants": {"one": {"batch_size": 201}}})
     refused(few, "variants.one.shortcut", kind, "200 training images")
+    folder = resolve(
+        merged(study, {"data": {"source": "image_folder"}})
+    )  # of which the number is known when it is read
+    check_full_batches(folder, 1438)
+    with pytest.raises(UserError, match=f"^variants.one.shortcut: {kind} acts only in epochs of"):
+        check_full_batches(folder, most - 1)
 
 
 def test_comparisons_in_a_circle_are_refused_and_chains_are_not() -> None:

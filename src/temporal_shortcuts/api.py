@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Segment, Study, resolve
+from temporal_shortcuts.study.checks import check_full_batches
 from temporal_shortcuts.study.reading import merged, read
 from temporal_shortcuts.training import numerics
 
@@ -61,7 +62,9 @@ def train(
     if not (data / "data.json").is_file():
         sources.prepare(declared.data.model_dump(), folder / "downloads", data)
     output = folder / "states" / f"{segment.state}.state"
-    train_segment(segment, images.open_images(data, declared.data.checksum), folder, None, output)
+    opened = images.open_images(data, declared.data.checksum)
+    check_full_batches(declared, len(opened.train_images))
+    train_segment(segment, opened, folder, None, output)
     rows = pd.DataFrame(read_facts(output)["rows"])
     record = rows[[*records.COLUMNS, *rows.columns.difference(records.COLUMNS)]]
     record.attrs |= {"fingerprint": segment.fingerprint_at(segment.stop), "state": str(output)}

@@ -33,7 +33,7 @@ rule segment:
         ENVIRONMENT
     threads: 1
     resources:
-        gpu=1 if STUDY.resolved["protocol"]["device"] == "cuda" else 0,
+        gpu=1 if STUDY.protocol.device == "cuda" else 0,
     params:
         study=STUDY_FILE,
         data=lambda wildcards, input: os.path.dirname(input.images[0]),
@@ -75,7 +75,7 @@ rule record:
         " --source {input:q} {params.keep} > {log:q} 2>&1"
 
 
-for variant in STUDY.resolved["variants"]:
+for variant in STUDY.variants:
 
     rule:
         name:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from temporal_shortcuts import errors
 from temporal_shortcuts.study import load_resolved
+from temporal_shortcuts.study.checks import check_full_batches
 from temporal_shortcuts.training import devices, numerics
 
 
@@ -36,10 +37,11 @@ def program() -> None:
         from temporal_shortcuts.data.images import open_images
         from temporal_shortcuts.training.job import train_segment
 
-        states = args.work / "states"
+        states, images = args.work / "states", open_images(args.data, study.data.checksum)
+        check_full_batches(study, len(images.train_images))
         train_segment(
             segment,
-            open_images(args.data, study.resolved["data"]["checksum"]),
+            images,
             args.work,
             states / f"{segment.parent}.state" if segment.parent else None,
             states / f"{segment.state}.state",

@@ -44,6 +44,9 @@ def check(study: Study, source: Source) -> None:
     _check_drawn(study.scale, ("scale",), source)
     for variant in study.variants.values():
         _check_variant(variant, study, source)
+    if study.data.source in _IMAGES:
+        most = _IMAGES[study.data.source]
+        check_full_batches(study, min(most, 10 * (study.data.images_per_class or most)), source)
     _check_case(study, source)
     _check_known(study.benchmark, study, ("benchmark",), source)
     for variant in study.variants.values():
@@ -92,28 +95,23 @@ def _check_variant(variant: Variant, study: Study, source: Source) -> None:
     _check_drawn(variant.label, (*key, "label"), source)
     if settings.schedule_epochs < settings.epochs:
         own = source.holds((*key, "schedule_epochs"))
-        sentence = (
-            f"found {settings.schedule_epochs}, but the run has {settings.epochs} epochs, and the learning rate would rise again; "
-            f"it must be at least {settings.epochs}."
-        )
+        lasts = f"but the run has {settings.epochs} epochs, and after its schedule a cosine rises again"
+        sentence = f"found {settings.schedule_epochs}, {lasts}; it must be at least {settings.epochs}."
         source.refuse((*key, "schedule_epochs") if own else ("protocol", "schedule_epochs"), sentence)
-    images = _IMAGES.get(study.data.source)
-    if images is not None and variant.shortcut is not None:
-        images = min(images, 10 * (study.data.images_per_class or images))
-        sentence = too_few_batches(variant.shortcut.kind, images, settings.batch_size)
-        if sentence:
-            source.refuse((*key, "shortcut"), sentence)
 
 
-def too_few_batches(kind: str, images: int, batch_size: int) -> str | None:
-    """What is wrong where an epoch has too few full batches for a shortcut to act, or None."""
-    needed, there = KINDS[kind].full_batches, images // batch_size
-    if there >= needed:
-        return None
-    return (
-        f"{kind} needs {needed} full {'batch' if needed == 1 else 'batches'} in an epoch to act, but {images} training images are "
-        f"{there} of batch_size {batch_size}; give it a smaller batch_size, or more images."
-    )
+def check_full_batches(study: Study, images: int, source: Source | None = None) -> None:
+    """Refuse a shortcut that would never act, because an epoch over so many training images has too few full batches."""
+    for variant in study.variants.values():
+        if variant.shortcut is None:
+            continue
+        needed, size = KINDS[variant.shortcut.kind].full_batches, variant.settings.batch_size
+        if images // size < needed:
+            sentence = (
+                f"{variant.shortcut.kind} acts only in epochs of {needed} full batches or more, but of {images} training images and "
+                f"batch_size {size} there are {images // size}; give it a smaller batch_size, or more images."
+            )
+            (source or Source({})).refuse(("variants", variant.name, "shortcut"), sentence)
 
 
 def _check_drawn(text: str, key: Key, source: Source) -> None:

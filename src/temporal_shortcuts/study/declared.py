@@ -80,7 +80,14 @@ class Settings(Declared):
     learning_rate: Number = Field(0.01, gt=0, le=100)
     momentum: Number = Field(0.9, ge=0, lt=1)
     weight_decay: Number = Field(0.0005, ge=0, le=1)
-    schedule_epochs: Whole = Field(200, ge=1, le=100000, description="epochs until the cosine schedule reaches 0")
+    schedule: Literal["cosine", "step", "constant"] = added(
+        "cosine", description="of the learning rate; constant cools down at its end"
+    )
+    schedule_epochs: Whole = Field(
+        200, ge=1, le=100000, description="epochs of the schedule, which may be more than are trained"
+    )
+    optimizer: Literal["sgd", "nesterov", "adamw"] = added("sgd", description="adamw takes momentum as its beta1")
+    label_smoothing: Number = added(0.0, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
 
 

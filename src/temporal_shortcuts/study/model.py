@@ -58,8 +58,8 @@ class Variant:
 
     @property
     def differences(self) -> dict[str, Any]:
-        """Settings, and the shortcut, that are not its reference's."""
-        ours, theirs = plain_settings(self), plain_settings(self.reference)
+        """The settings that are not its reference's, the shortcut among them."""
+        ours, theirs = (dict(one.settings) | {"shortcut": one.shortcut} for one in (self, self.reference))
         return {key: value for key, value in ours.items() if value != theirs[key]}
 
 
@@ -190,11 +190,6 @@ def plain(one: Declared) -> dict[str, Any]:
     return {key: value for key, value in sorted(shown.items()) if value is not None}
 
 
-def plain_settings(variant: Variant) -> dict[str, Any]:
-    """All that can distinguish a variant's runs from another's of the same seed."""
-    return plain(variant.settings) | {"shortcut": variant.shortcut and plain(variant.shortcut)}
-
-
 def _resolved_variant(variant: Variant) -> dict[str, Any]:
     return {
         "label": variant.label,
@@ -202,7 +197,7 @@ def _resolved_variant(variant: Variant) -> dict[str, Any]:
         "against": variant.against,
         "published": variant.published,
         "null_arm": variant.is_null_arm,
-        "settings": plain_settings(variant),
+        "settings": plain(variant.settings) | {"shortcut": variant.shortcut and plain(variant.shortcut)},
     }
 
 

@@ -78,7 +78,7 @@ def summary(study: Study, results: Path) -> Table:
     title = f"{study.name}: test accuracy, mean over the last 5 epochs, in percent"
     table = Table(
         title=title,
-        caption=Text(study.resolved["scale"].strip()),
+        caption=Text(study.scale),
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
