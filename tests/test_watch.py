@@ -124,7 +124,10 @@ def test_files_of_other_studies_and_half_written_ones_are_passed_over(study: Stu
 def test_it_fits_eighty_columns(tmp_path: Path) -> None:
     name = "a_variant_with_a_name_that_is_as_long_as_names_may_be_0123456789"
     study = tiny.tiny_study(
-        seeds=(0, 2147483647), variants={name: {}, "late": tiny.variant("batch_res", 2)}, epochs=99999
+        seeds=(0, 2147483647),
+        variants={name: {"label": "long"}, "late": tiny.variant("batch_res", 2)},
+        epochs=99999,
+        schedule_epochs=99999,
     )
     changes = {"epoch": 12344, "step": 1, "test_accuracy": 1.0, "seconds_per_epoch": 1234.5}
     for index, silent in ((1, 0), (2, 4000), (4, 0), (5, 0)):
