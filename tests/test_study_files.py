@@ -18,6 +18,7 @@ from rich_study import DELETED, PUBLISHED, changed, refused, sound
 from rich_study import nothing_is_written as nothing_is_written
 from synthetic import ROOT
 
+from temporal_shortcuts.api import read_study
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve
 from temporal_shortcuts.study.reading import merged
@@ -105,6 +106,71 @@ def test_the_file_that_is_named_is_the_one_with_the_mistake(tmp_path: Path) -> N
     refused(right, "cannot be read", files=(*files, tmp_path))
 
 
+OWN = {
+    "study": "own",
+    "data": {"source": "digits", "checksum": "sha256:" + "0" * 64},
+    "seeds": [0],
+    "variants": {"base": {}, "wide": {"width": 128}},
+}
+
+
+def write(path: Path, **keys: Any) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(keys, sort_keys=False))
+    return path
+
+
+def test_a_study_extends_another_and_is_seen_from_its_own_folder(tmp_path: Path) -> None:
+    write(tmp_path / "base.yaml", **OWN)
+    write(tmp_path / "a" / "middle.yaml", extends="../base.yaml", protocol={"width": 8}, title="In the middle")
+    last = write(
+        tmp_path / "b" / "last.yaml",
+        extends="../a/middle.yaml",
+        study="last",
+        variants={"wide": None, "new": {"width": 4}},
+    )
+    study = read_study(last)
+    assert (study.name, study.title, study.protocol.width) == ("last", "In the middle", 8)
+    assert list(study.variants) == ["base", "new"]
+    refused(yaml.safe_load(last.read_text()) | {"tolerance": 5}, "--config: tolerance", files=(last,))
+    write(tmp_path / "base.yaml", **OWN | {"tolerance": 5})
+    assert refused(yaml.safe_load(last.read_text()), "found 5", files=(last,)).startswith(f"{tmp_path / 'base.yaml'}: ")
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"extends": "nowhere.yaml"}, ["mine.yaml: extends", "found 'nowhere.yaml'", "a study's file"]),
+        ({"extends": "."}, ["mine.yaml: extends", "found '.'", "a study's file"]),
+        ({"extends": [1]}, ["mine.yaml: extends", "found [1]", "a study's file"]),
+        ({"extends": "mine.yaml"}, ["mine.yaml: extends", "extend itself"]),
+        ({"extends": "circle.yaml"}, ["circle.yaml: extends: found 'mine.yaml'", "extend itself"]),
+        ({"extends": "list.yaml"}, ["list.yaml: found [1]", "mapping"]),
+        ({"extends": "twice.yaml"}, ["twice.yaml, line 2", "duplicate key 'study'"]),
+        ({"seeds": [0]}, ["mine.yaml: the key 'study' is missing", "extends"]),
+    ],
+)
+def test_a_study_that_extends_nothing_sensible_is_refused(keys: Any, words: list[str], tmp_path: Path) -> None:
+    write(tmp_path / "circle.yaml", extends="mine.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    (tmp_path / "twice.yaml").write_text("study: a\nstudy: b\n")
+    mine = write(tmp_path / "mine.yaml", **keys)
+    refused(keys, *words, files=(mine,))
+
+
+def test_text_of_the_command_line_becomes_numbers_and_that_of_files_does_not(tmp_path: Path) -> None:
+    """Snakemake leaves what stands in lists and mappings after --config as text."""
+    mine = write(tmp_path / "mine.yaml", **OWN | {"title": "3"})
+    given = OWN | {"title": "3", "seeds": ["0", "1"], "protocol": {"width": "4", "augmentation": {"flip": "false"}}}
+    study = resolve(given | {"keep_weights": "true", "margin": "0.5"}, (mine,))
+    assert (study.title, study.seeds, study.protocol.width, study.protocol.augmentation.flip) == ("3", [0, 1], 4, False)
+    assert (study.running.keep_weights, study.margin) == (True, 0.5)
+    for key, value in {"seeds": ["0", "x"], "protocol": {"width": "no"}}.items():
+        refused(given | {key: value}, f"--config: {key}.", "whole number", files=(mine,))
+    write(mine, **OWN | {"seeds": ["0"]})
+    refused(OWN | {"seeds": ["0"]}, "mine.yaml: seeds.0: found '0'", files=(mine,))
+
+
 @settings(max_examples=25)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_or_right(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -177,6 +243,7 @@ def everything(clone: Path) -> dict[str, bytes]:
         ("variants: {../../../up: {width: 9}}", [], ["mine.yaml: variants: found '../../../up'", "letters"]),
         ("results: blocked", [], ["blocked", "run the same command again"]),
         ("seeds: [0]", ["--config", "tolerance=5"], ["--config: tolerance: found 5", "less than 1"]),
+        ("seeds: [0]", ["--config", "seeds=[0,1]", "protocol={'width': 0}"], ["--config: protocol.width: found 0"]),
     ],
 )
 def test_a_user_sees_one_sentence(clone: Path, overlay: str, options: list[str], words: list[str]) -> None:

@@ -69,9 +69,10 @@ class Source:
     """
 
     def __init__(self, config: Any, files: Sequence[str | Path] = ()):
-        if not isinstance(config, Mapping):
-            raise UserError(f"found {short(config)}, but a study must be a mapping of keys.")
         self.contents = {str(file): read(file) for file in files}
+        if not isinstance(config, Mapping):
+            file = f"{next(reversed(self.contents))}: " if self.contents else ""
+            raise UserError(f"{file}found {short(config)}, but a study must be a mapping of keys.")
         self.config = dict(config)
         self.config = _plain(self.config, (), self)
         if files:
@@ -87,19 +88,22 @@ class Source:
 
     def _extend(self) -> None:
         """Put the configuration on top of the file that it extends, and that on top of what it extends in turn."""
+        name = at(self.config, ("extends",))
+        where = next((file for file in reversed(self.contents) if at(self.contents[file], ("extends",)) == name), None)
         while (name := self.config.pop("extends", None)) is not None:
-            said = [file for file, content in self.contents.items() if at(content, ("extends",)) == name]
-            path = Path(said[0]).parent / str(name) if said else Path(str(name))
-            path = path if path.is_absolute() else Path(path.as_posix())
+            path = (Path(where).parent if where else Path()) / str(name)
             if not isinstance(name, str) or not path.is_file():
                 sentence = f"found {short(name)}, but it must be a study's file, seen from this one's folder."
-                self.refuse(("extends",), sentence, file=said[0] if said else None)
+                self.refuse(("extends",), sentence, file=where)
             if any(path.samefile(file) for file in self.contents):
                 self.refuse(
-                    ("extends",), f"found {short(name)}, but a study cannot extend itself; remove it.", file=said[0]
+                    ("extends",), f"found {short(name)}, but a study cannot extend itself; remove it.", file=where
                 )
-            self.contents = {_shown(path): read(path)} | self.contents
-            self.config = over(path, self.config)
+            content, where = read(path), _shown(path)
+            if not isinstance(content, Mapping):
+                raise UserError(f"{where}: found {short(content)}, but a study must be a mapping of keys.")
+            self.contents = {where: content} | self.contents
+            self.config = merged(content, self.config)
 
     def refuse(self, key: Key, sentence: str, cause: Key = (), file: str | None = None) -> NoReturn:
         """Refuse a key. `cause` is what stands in the file, where that is not the key itself."""
@@ -170,7 +174,7 @@ def _numbers(given: Any, files: Any) -> Any:
 def _shown(path: Path) -> str:
     """A path as short as it can be said from here."""
     whole, here = path.resolve(), Path.cwd()
-    return str(whole.relative_to(here) if whole.is_relative_to(here) else path)
+    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)
 
 
 _NOTHING = object()

@@ -39,7 +39,7 @@ def declared(source: Source) -> StudyKeys:
         return StudyKeys.model_validate(source.config)
     except ValidationError as error:
         wrong = error.errors()
-    first = min(wrong, key=lambda one: (one["type"] == "missing", len(one["loc"]), str(one["loc"])))
+    first = min(wrong, key=lambda one: (one["type"] == "missing", len(one["loc"])))
     return _refuse(first, source)
 
 
@@ -73,7 +73,12 @@ def _refuse(error: Any, source: Source) -> NoReturn:
     if kind == "missing":
         rule = rule_of(key)
         about = f" ({rule['description']})" if "description" in rule else ""
-        source.refuse(key[:-1], f"the key {key[-1]!r} is missing; add it{about}.")
+        hint = (
+            ", or let it extend a study that has it (extends: FILE)"
+            if len(key) == 1 and len(source.contents) == 1
+            else ""
+        )
+        source.refuse(key[:-1], f"the key {key[-1]!r} is missing; add it{about}{hint}.")
     if kind == "extra_forbidden":
         allowed = sorted(rule_of(key[:-1])["properties"])
         sentence = (
