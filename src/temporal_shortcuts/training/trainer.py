@@ -6,7 +6,6 @@ SGD with momentum, a cosine schedule with a horizon of its own, random crop and 
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 from collections.abc import Callable, Mapping
@@ -17,12 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils import fuse_conv_bn_eval
 from torch.optim.sgd import sgd
 
+from temporal_shortcuts import networks
 from temporal_shortcuts.data.images import Images
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.networks import resnet
 from temporal_shortcuts.study import Segment
 from temporal_shortcuts.training import numerics, shortcuts
 
@@ -92,7 +90,7 @@ class Trainer:
         self.segment, self.settings, self.device = segment, segment.settings, device
         self.batches = Batches(images, self.settings, segment.seed, device)
         source = numerics.generator(segment.seed, "init")
-        network = resnet.build(self.settings["model"], self.settings["width"], self.batches.classes, source)
+        network = networks.build(self.settings["model"], self.settings["width"], self.batches.classes, source)
         self.network = network.to(device, memory_format=torch.channels_last)
         self.forward = self.network
         if self.settings["compile"]:
@@ -214,10 +212,10 @@ class Trainer:
     def evaluate(self) -> tuple[float, Tensor]:
         """Mean test loss, and which test images are right, `[N]` bool on the CPU. Changes no state of the run.
 
-        The batch norms are folded into their convolutions. Logits that are not finite count as zero, so that a network that has
+        By the network's own form for evaluation (`folded`). Logits that are not finite count as zero, so that a network that has
         diverged says class 0 to everything: chance, on a balanced test set.
         """
-        network = folded(self.network)
+        network = self.network.folded()
         loss, right = 0.0, []
         for start in range(0, len(self.batches.test), EVALUATION_BATCH):
             with self._autocast():
@@ -267,6 +265,7 @@ class Trainer:
             "right": int(self.right),
             "rows": self.rows,
             "initial": self.initial,
+            "network": {key: self.settings[key] for key in ("model", "width")} | {"classes": self.batches.classes},
             "environments": self.environments,
             "forced": self.forced,
             "shortcut": None if self.shortcut is None else type(self.shortcut).__name__,
@@ -307,24 +306,6 @@ class Trainer:
         )
         shortcut.load(state)
         return shortcut
-
-
-def folded(network: resnet.ResNet18) -> resnet.ResNet18:
-    """A copy of the network for evaluation, with each batch norm folded into the convolution before it."""
-    network = copy.deepcopy(network).eval()
-    identity = torch.nn.Identity()
-    network.conv, network.norm = fuse_conv_bn_eval(network.conv, network.norm), identity
-    for block in network.blocks:
-        if block.borrowed:
-            block.borrowed = (fuse_conv_bn_eval(block.borrowed[0], block.norm1),)
-    for block in network.blocks:
-        if not block.borrowed:
-            block.conv1 = fuse_conv_bn_eval(block.conv1, block.norm1)
-        block.conv2 = fuse_conv_bn_eval(block.conv2, block.norm2)
-        block.norm1 = block.norm2 = identity
-        if block.shortcut is not None:
-            block.shortcut = torch.nn.Sequential(fuse_conv_bn_eval(*block.shortcut))
-    return network
 
 
 def weights_hash(network: torch.nn.Module) -> str:
