@@ -18,6 +18,7 @@ import pytest
 import yaml
 from synthetic import ROOT, merged
 
+from temporal_shortcuts import networks
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study, resolve
 
@@ -249,7 +250,7 @@ ADDRESS = form(
 )
 SEED = number(0, 2**31 - 1, whole=True)
 KIND = one_of("batch_res", "epoch_res", "shuffled", "noise", "one_bit")
-MODEL = one_of("resnet18", "resnet18_published")
+MODEL = one_of(*networks.names())
 SETTINGS: dict[str, Kind] = {
     "model": MODEL,
     "width": number(1, 1024, whole=True),
@@ -319,7 +320,7 @@ KEYS: dict[Key, Kind] = {
     ("tolerance",): number(0, 1, without=(0, 1)),
     **{(key,): mapping() for key in ("data", "protocol", "variants", "grid")},
     ("data", "name"): text(80),
-    ("data", "source"): one_of("cifar10", "image_folder", "digits"),
+    ("data", "source"): one_of("cifar10", "torchvision", "image_folder", "digits"),
     ("data", "checksum"): SUM,
     ("data", "images_per_class"): nullable(number(1, 10_000_000, whole=True)),
     ("data", "path"): nullable(text()),
@@ -351,7 +352,7 @@ KEYS: dict[Key, Kind] = {
     ("claims", 0, "variant"): NAMES,
     ("claims", 0, "than"): NAMES,
     ("claims", 0, "published"): text(200),
-    ("claims", 1, "margin"): number(-100, 100),
+    ("claims", 1, "margin"): number(0.001, 100),
     ("claims", 2, "among"): listing(NAMES),
     ("claims", 3, "threshold"): number(0, 1),
 }
@@ -360,6 +361,7 @@ for holder in (("protocol",), ("variants", "rich")):
     KEYS |= {(*holder, "augmentation", key): kind for key, kind in AUGMENTATION.items()}
 
 ELSEWHERE: dict[Key, list[Any]] = {
+    ("data", "source"): ["torchvision"],  # which needs a dataset
     ("protocol", "epochs"): [1, 1.0],  # onsets stand beyond it
     ("variants", "rich", "against"): ["rich"],
     ("variants", "rich", "shortcut", "kind"): ["batch_res", "shuffled", "noise", "one_bit"],  # which have no accounting

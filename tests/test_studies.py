@@ -34,9 +34,10 @@ from study_keys import (
 from study_keys import nothing_is_written as nothing_is_written
 from synthetic import ROOT, merged
 
+from temporal_shortcuts.data import vision
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve
-from temporal_shortcuts.study.checks import RESERVED
+from temporal_shortcuts.study.checks import RESERVED, SCHEMA
 
 pytestmark = pytest.mark.usefixtures("nothing_is_written")
 SHIPPED = ("config.yaml", *sorted(f"studies/{path.name}" for path in (ROOT / "studies").glob("*.yaml")))
@@ -203,9 +204,9 @@ def test_a_name_that_no_variant_has_is_refused_with_the_nearest(key: Key) -> Non
 @pytest.mark.parametrize("index", range(4))
 def test_a_claim_has_the_keys_of_its_test_and_no_others(index: int) -> None:
     has = {
-        "better": ["than"],
+        "better": ["than", "margin"],
         "not_better": ["than", "margin"],
-        "best_of": ["among"],
+        "best_of": ["among", "margin"],
         "fails_to_converge": ["threshold"],
     }
     values = {"than": "bare", "margin": 0.5, "among": ["lr_0.1"], "threshold": 0.2}
@@ -286,6 +287,25 @@ def test_an_archive_has_a_checksum_that_its_source_knows() -> None:
     for source in ("image_folder", "digits"):
         wrong = overlaid({"data": {"source": source, "checksum": SUMS[1]}})
         refused(wrong, "data.checksum", "found 'md5:fff", source, "sha256")
+
+
+def test_the_source_torchvision_and_no_other_has_a_dataset() -> None:
+    data = {"source": "torchvision", "dataset": "SVHN", "checksum": SUMS[0]}
+    assert resolve(overlaid({"data": data})).resolved["data"]["dataset"] == "SVHN"
+    assert "dataset" not in resolve(RICH).resolved["data"]
+    refused(
+        overlaid({"data": {key: data[key] for key in ("source", "checksum")}}),
+        "data",
+        "'dataset' is missing",
+        "such as CIFAR100",
+    )
+    refused(overlaid({"data": data | {"dataset": "CIFAR"}}), "data.dataset", "found 'CIFAR'", "CIFAR100")
+    refused(overlaid({"data": data | {"source": "cifar10"}}), "data.dataset", "found 'SVHN'", "remove the key")
+
+
+def test_the_sets_of_the_schema_are_those_that_can_be_read() -> None:
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    assert sorted(schema["properties"]["data"]["properties"]["dataset"]["enum"]) == sorted(vision.SETS)
 
 
 def test_a_grid_makes_only_variants_that_can_be() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -19,6 +19,8 @@ class Network(nn.Module):
     the hook is given, before the activation that follows."""
     linear: nn.Linear
     """The last layer."""
+    normalisation: tuple[Sequence[float], Sequence[float]] | None = None
+    """Mean and deviation of each channel by which its images were normalised, where it comes from a file."""
 
     def forward(self, images: Tensor, hook: Hook | None = None) -> Tensor:
         raise NotImplementedError
