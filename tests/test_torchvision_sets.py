@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from temporal_shortcuts.data import vision
 from temporal_shortcuts.data.images import checksum, open_images, with_statistics
 from temporal_shortcuts.data.sources import load, prepare
 
-ROOT = Path(__file__).parents[1]
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
 def test_every_set_has_a_small_one_here() -> None:
@@ -83,6 +84,19 @@ def test_a_channel_that_never_varies(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(idx(black))
     images = load({"source": "torchvision", "dataset": "MNIST", "path": str(tmp_path)}, tmp_path / "cache")
     assert (images.mean, images.deviation) == ((0.0,) * 3, (1.0,) * 3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
+def test_the_real_fashion_mnist(tmp_path: Path) -> None:
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in DEBIAN.glob("*.gz"):
+        (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
+    images = load({"source": "torchvision", "dataset": "FashionMNIST", "path": str(tmp_path)}, tmp_path / "cache")
+    assert np.bincount(images.train_labels).tolist() == [6000] * 10
+    assert np.bincount(images.test_labels).tolist() == [1000] * 10
+    assert checksum(images) == "sha256:ecd27809d0797d25ce7cf40fef68125e5311da88e336a5e12b526575e6180332"
 
 
 # what is refused

@@ -1,6 +1,6 @@
 """Temporal shortcuts: what a residual block receives from its own past, and what it leaves for its future.
 
-At each place of the network, with x a block's sum just before its last ReLU: `x <- x + strength * carry`, and then x, detached
+At each place of the network, with x a block's sum before the activation that follows: `x <- x + strength * carry`, and then x, detached
 and with the carry in it, is what a later step can carry. The idea and the strength 0.05 are the published study's; what its code
 did differently is `accounting: published` (see docs/method.md).
 
