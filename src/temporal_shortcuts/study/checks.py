@@ -120,7 +120,7 @@ def _check_text(text: str, key: Key, complaints: Complaints, cause: Key = ()) ->
 @cache
 def _validator() -> jsonschema.Draft202012Validator:
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    schema["$defs"]["model"]["enum"] = list(networks.names())
+    schema["$defs"]["model"] = {"enum": list(networks.names())}
     return jsonschema.Draft202012Validator(schema)
 
 
