@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +14,17 @@ import pytest
 import tiny
 import torch
 import yaml
+from safetensors import safe_open
 from tiny_study import ROOT, tiny_study
 
 import temporal_shortcuts
+from temporal_shortcuts import networks
 from temporal_shortcuts.analysis import records
 from temporal_shortcuts.data import images
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import reading
+from temporal_shortcuts.training.states import read_state, write_state
+from temporal_shortcuts.training.trainer import DEVIATION, MEAN, weights_hash
 
 VARIANT, SEED = "epoch_res_late", 3
 
@@ -78,12 +83,38 @@ def test_kept_weights_and_a_state_give_the_network_that_was_recorded(record: pd.
     assert right.mean() > 0.12, "the network must have learned something for this to mean anything"
 
 
-@pytest.mark.parametrize("model", ["resnet18", "resnet18_published"])
-def test_both_networks_are_told_apart_by_their_weights(tmp_path: Path, model: str) -> None:
+@pytest.mark.parametrize("model", networks.names())
+def test_a_file_says_which_network_it_is(tmp_path: Path, model: str) -> None:
     state = tiny.train_alone(tmp_path, model=model, epochs=1)
-    network = temporal_shortcuts.load_network(state)
-    assert ("blocks.7.conv1.weight" in network.state_dict()) == (model == "resnet18")
-    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    records.save_weights(*read_state(state), tmp_path / "kept.safetensors")
+    with safe_open(tmp_path / "kept.safetensors", "pt") as file:
+        described = json.loads(file.metadata()["network"])
+    assert described == {"model": model, "width": 2, "classes": 10, "mean": list(MEAN), "deviation": list(DEVIATION)}
+    for path in (state, tmp_path / "kept.safetensors"):
+        network = temporal_shortcuts.load_network(path)
+        assert type(network) is type(networks.build(model, 2, 10, torch.Generator()))
+        assert weights_hash(network) == read_state(state)[1]["final"]
+        assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("model", ["resnet18", "resnet18_published"])
+def test_files_of_an_earlier_version_say_nothing(tmp_path: Path, model: str) -> None:
+    tensors, facts = read_state(tiny.train_alone(tmp_path, model=model, epochs=1))
+    del facts["network"]
+    records.save_weights(tensors, facts, tmp_path / "kept.safetensors")
+    write_state(tmp_path / "kept.state", tensors, facts)
+    for name in ("kept.safetensors", "kept.state"):
+        assert weights_hash(temporal_shortcuts.load_network(tmp_path / name)) == facts["final"]
+
+
+def test_images_are_normalised_as_those_that_the_network_was_trained_on(tmp_path: Path) -> None:
+    own = images.with_statistics(tiny.IMAGES)
+    study = tiny.tiny_study(epochs=1)
+    trainer = tiny.trainer_of(study, images=own)
+    network = temporal_shortcuts.load_network(tiny.train(tiny.scratch(study), tmp_path, own))
+    normalised = temporal_shortcuts.normalise(own.test_images, network)
+    torch.testing.assert_close(normalised, trainer.batches.test_batch(0, 10).contiguous())
+    assert not torch.allclose(normalised, temporal_shortcuts.normalise(own.test_images))
 
 
 def test_configurations_are_merged_as_snakemake_merges_them() -> None:

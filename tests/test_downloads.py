@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +20,8 @@ from typing import Any
 
 import pytest
 from made_archives import CIFAR_CLASSES, cifar_files, good_files, md5, refusal, sha256, tar, zip_
+from made_sets import MADE, digest, official_cifar10
+from torchvision import datasets
 
 from temporal_shortcuts.data.downloads import Expected, Patience, fetch
 from temporal_shortcuts.data.images import checksum, open_images
@@ -324,7 +328,10 @@ def test_killed_while_downloading(how: int, server: Server, tmp_path: Path) -> N
 # through the sources
 
 
-def test_cifar10_from_the_second_mirror(server: Server, dead: str, tmp_path: Path) -> None:
+def test_cifar10_from_the_second_mirror(
+    server: Server, dead: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    official_cifar10(cifar_files()[0], monkeypatch)
     archive = tar(tmp_path / "cifar-10-python.tar.gz", cifar_files()[0])
     content = archive.read_bytes()
     urls = [dead, server.gives("/cut", whole(content[:-10])), server.gives("/good", whole(content))]
@@ -332,6 +339,72 @@ def test_cifar10_from_the_second_mirror(server: Server, dead: str, tmp_path: Pat
     prepare(data, tmp_path / "cache", tmp_path / "data", QUICK)
     assert open_images(tmp_path / "data", md5(archive)).classes == CIFAR_CLASSES
     assert checksum(load(data | {"urls": [dead]}, tmp_path / "cache", QUICK)).startswith("sha256:")  # from the cache
+
+
+FASHION = {"source": "torchvision", "dataset": "FashionMNIST"}
+
+
+@pytest.fixture
+def fashion(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """A small FashionMNIST on the server, which torchvision takes for the whole; its files by their path there."""
+    made = tmp_path / "made"
+    MADE["FashionMNIST"](made, monkeypatch)
+    files, resources = {}, []
+    for file in sorted((made / "FashionMNIST" / "raw").iterdir()):
+        content = gzip.compress(file.read_bytes())
+        files[f"/{file.name}.gz"] = content
+        resources.append((f"{file.name}.gz", digest(content)))
+        server.gives(f"/{file.name}.gz", whole(content))
+    monkeypatch.setattr(datasets.FashionMNIST, "resources", resources)
+    monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+    return files
+
+
+def test_a_set_of_torchvision_is_downloaded_once(server: Server, fashion: dict[str, bytes], tmp_path: Path) -> None:
+    images = load(FASHION | {"path": str(tmp_path / "not there")}, tmp_path / "cache", QUICK)
+    assert checksum(images) == checksum(load(FASHION | {"path": str(tmp_path / "made")}, tmp_path / "cache", QUICK))
+    asked = len(server.requests)
+    assert checksum(load(FASHION, tmp_path / "cache", QUICK)) == checksum(images)
+    assert len(server.requests) == asked
+    assert sorted(left(tmp_path / "cache" / "torchvision")) == ["FashionMNIST", "FashionMNIST.lock"]
+
+
+@pytest.mark.parametrize("bad", [status(500), truncated, stalled(0), stalled(70_000), hung_up, whole(b"<html>")])
+def test_a_set_of_torchvision_in_a_later_round(
+    bad: Answer, server: Server, fashion: dict[str, bytes], tmp_path: Path
+) -> None:
+    path, content = list(fashion.items())[2]
+    server.gives(path, bad, bad, whole(content))  # a round asks once or twice
+    patience = Patience(rounds=3, delay=0.01, connect=5.0, silence=0.4)
+    assert load(FASHION, tmp_path / "cache", patience).classes == tuple(datasets.FashionMNIST.classes)
+    server.gives(path, bad)
+    with pytest.raises(UserError, match=r"data\.dataset: torchvision could not download FashionMNIST .*data\.path"):
+        load(FASHION, tmp_path / "other", QUICK)
+    assert left(tmp_path / "other" / "torchvision") == ["FashionMNIST.lock"]
+
+
+def test_a_set_of_torchvision_after_a_kill(server: Server, fashion: dict[str, bytes], tmp_path: Path) -> None:
+    """An unpacked file that is cut short looks whole to torchvision."""
+    raw = tmp_path / "cache" / "torchvision" / "FashionMNIST.part" / "FashionMNIST" / "raw"
+    shutil.copytree(tmp_path / "made" / "FashionMNIST" / "raw", raw)
+    (raw / "train-images-idx3-ubyte").write_bytes(b"cut short")
+    load(FASHION, tmp_path / "cache", QUICK)
+    root = tmp_path / "cache" / "torchvision" / "FashionMNIST"
+    (root / "FashionMNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(b"damaged later")
+    with pytest.raises(UserError, match="FashionMNIST: torchvision finds no whole FashionMNIST there"):
+        load(FASHION, tmp_path / "cache", QUICK)
+    load(FASHION, tmp_path / "cache", QUICK)  # the same command downloads it again
+
+
+def test_a_full_disk_is_not_torchvisions_fault(
+    fashion: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", full)
+    with pytest.raises(OSError, match="No space left"):
+        load(FASHION, tmp_path / "cache", QUICK)
 
 
 def test_a_copy_is_used_without_any_network(server: Server, dead: str, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_each_key_of_a_study_is_known_to_matter_or_not() -> None:
     tried = {part for path in [path for path, *_ in CHANGE] + [path for path, _ in KEEP] for part in path}
     apart = {"seeds", "grid", "variants", "data", "protocol", "extends"}  # have tests of their own, or hold others
     for holder in (StudyKeys, Data, Protocol, VariantKeys, Shortcut):
-        assert set(holder.model_fields) - tried - apart <= {"source"}
+        assert set(holder.model_fields) - tried - apart <= {"source", "dataset"}
 
 
 def test_the_kind_of_source_matters_where_the_checksum_is_the_archives() -> None:
@@ -195,6 +195,9 @@ def test_the_kind_of_source_matters_where_the_checksum_is_the_archives() -> None
     pinned = changed(config, ("data", "checksum"), "sha256:" + "0" * 64)
     subset = changed(pinned, ("data", "images_per_class"), 1000)
     folder = changed(pinned, ("data", "source"), "image_folder")
+    for name in ("SVHN", "MNIST"):
+        other = changed(changed(pinned, ("data", "source"), "torchvision"), ("data", "dataset"), name)
+        assert fingerprints(pinned) == fingerprints(other)
     assert fingerprints(pinned) == fingerprints(subset) == fingerprints(folder) != fingerprints(config)
     assert resolve(pinned).data_folder == resolve(folder).data_folder != resolve(config).data_folder
 

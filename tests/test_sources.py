@@ -1,4 +1,4 @@
-"""The three sources: what they give, and what the user is told when it is not what the study names."""
+"""The sources: what they give, and what the user is told when it is not what the study names."""
 
 from __future__ import annotations
 

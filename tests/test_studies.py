@@ -25,6 +25,7 @@ from rich_study import nothing_is_written as nothing_is_written
 from synthetic import ROOT
 
 from temporal_shortcuts.api import read_study
+from temporal_shortcuts.data import vision
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve
 from temporal_shortcuts.study.checks import DRAWN, RESERVED, check_full_batches
@@ -484,3 +485,17 @@ def test_two_wrong_things_are_one_sentence(data: st.DataObject) -> None:
         right_in_its_place(config)
     else:
         refused(config)
+
+
+def test_the_source_torchvision_and_no_other_has_a_dataset() -> None:
+    data = {"source": "torchvision", "dataset": "SVHN", "checksum": "sha256:" + "0" * 64}
+    assert resolve(changed(RICH, ("data",), data)).resolved["data"]["dataset"] == "SVHN"
+    assert "dataset" not in resolve(RICH).resolved["data"]
+    without = {key: value for key, value in data.items() if key != "dataset"}
+    refused(changed(RICH, ("data",), without), "data", "'dataset' is missing", "such as CIFAR100")
+    refused(changed(RICH, ("data",), data | {"dataset": "CIFAR"}), "data.dataset", "found 'CIFAR'", "CIFAR100")
+    refused(changed(RICH, ("data",), data | {"source": "digits"}), "data.dataset", "found 'SVHN'", "remove the key")
+
+
+def test_the_sets_that_a_study_may_name_are_those_that_can_be_read() -> None:
+    assert sorted(rule_of(("data", "dataset"))["enum"]) == sorted(vision.SETS)

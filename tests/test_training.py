@@ -387,7 +387,7 @@ def test_weights_can_be_taken_elsewhere(tmp_path: Path) -> None:
     import safetensors.torch
 
     state = tiny.train_alone(tmp_path, epochs=1)
-    records.save_weights(read_state(state)[0], tmp_path / "weights.safetensors")
+    records.save_weights(*read_state(state), tmp_path / "weights.safetensors")
     trainer = tiny.trainer_of(tiny.tiny_study())
     trainer.network.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
     assert weights_hash(trainer.network) == read_facts(state)["final"]

@@ -75,11 +75,13 @@ def test_each_block_works_as_written(reader: Reader) -> None:
     assert "# A study of my own" in (reader.folder / "results" / "mine" / "README.md").read_text()
     assert records(reader, "mine") == {"benchmark", "batch_res_late", "gentle", "smoothed"}
     assert records(reader, "sky") == {"benchmark"}
+    assert records(reader, "stripes") == {"benchmark", "batch_res_late"}
 
 
 def test_each_command_trains_what_the_page_says(reader: Reader) -> None:
-    study, gentle, smoothed, sky = (jobs(said) for said in reader.said if "Job stats" in said)
+    study, gentle, smoothed, sky, stripes = (jobs(said) for said in reader.said if "Job stats" in said)
     assert study == {"segment": 3, "record": 2}
+    assert stripes["record"] == 2
     assert gentle["record"] == smoothed["record"] == sky["record"] == 1
     logs = [
         path.read_text().splitlines()[0] for path in (reader.folder / "work" / "logs" / "segment").glob("*-final.log")

@@ -5,6 +5,7 @@ The numbers are those of the workflow: a run that is trained alone ends with the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-    from temporal_shortcuts.networks.resnet import ResNet18
+    from temporal_shortcuts.networks.parts.network import Network
 
 
 def read_study(*layers: str | Path | Mapping[str, Any]) -> Study:
@@ -71,31 +72,52 @@ def train(
     return record
 
 
-def load_network(path: str | Path) -> ResNet18:
+def load_network(path: str | Path) -> Network:
     """The network of kept weights (`keep_weights: true`, a .safetensors file) or of a state, in evaluation mode.
 
-    Model, width and number of classes follow from the weights. Give it images through `normalise`.
+    Which network it is stands in the file's metadata. Give it images through `normalise`.
     """
-    import safetensors.torch
+    import torch
+    from safetensors import safe_open
 
+    from temporal_shortcuts import networks
     from temporal_shortcuts.analysis.records import network_weights
-    from temporal_shortcuts.networks.resnet import ResNet18
     from temporal_shortcuts.training.states import read_state
 
     path = Path(path)
-    weights = network_weights(read_state(path)[0]) if path.suffix == ".state" else safetensors.torch.load_file(path)
-    width, classes = weights["conv.weight"].shape[0], weights["linear.weight"].shape[0]
-    network = ResNet18(width, classes, published="blocks.7.conv1.weight" not in weights)
+    if path.suffix == ".state":
+        tensors, facts = read_state(path)
+        weights, described = network_weights(tensors), facts.get("network")
+    else:
+        with safe_open(path, "pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            described = json.loads((file.metadata() or {}).get("network", "null"))
+    described = described or _described_by(weights)
+    network = networks.build(described["model"], described["width"], described["classes"], torch.Generator())
     network.load_state_dict(weights)
+    network.normalisation = (described["mean"], described["deviation"])
     return network.eval()
 
 
-def normalise(images: np.ndarray) -> Tensor:
-    """uint8 images `[N, 3, 32, 32]` -> what a network was trained on: float32, each channel with the protocol's mean and deviation."""
+def normalise(images: np.ndarray, network: Network | None = None) -> Tensor:
+    """uint8 images `[N, 3, 32, 32]` -> what a network was trained on: float32, each channel with a mean and deviation.
+
+    They are those of a network that `load_network` gave, or the protocol's.
+    """
     import numpy as np
     import torch
 
     from temporal_shortcuts.training.trainer import DEVIATION, MEAN
 
-    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
+    given = (network.normalisation if network is not None else None) or (MEAN, DEVIATION)
+    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in given)
     return (torch.from_numpy(np.array(images)).float() / 255 - mean) / deviation
+
+
+def _described_by(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Of files of version 0.1, which have no metadata: one of the two networks that there were."""
+    from temporal_shortcuts.training.trainer import DEVIATION, MEAN
+
+    model = "resnet18" if "blocks.7.conv1.weight" in weights else "resnet18_published"
+    width, classes = weights["conv.weight"].shape[0], weights["linear.weight"].shape[0]
+    return {"model": model, "width": width, "classes": classes, "mean": MEAN, "deviation": DEVIATION}

@@ -76,16 +76,17 @@ def write(run: Run, state: Path, folder: Path, *, keep_weights: bool = False) ->
     }
     stem = str(folder / run.record).removesuffix(".csv")
     if keep_weights:
-        save_weights(read_state(state)[0], Path(f"{stem}.safetensors"))
+        save_weights(*read_state(state), Path(f"{stem}.safetensors"))
     for suffix in SUFFIXES:
         write_atomically(Path(stem + suffix), content[suffix])
 
 
-def save_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a state's network as a plain safetensors file, for use elsewhere."""
+def save_weights(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], path: Path) -> None:
+    """Write a state's network as a plain safetensors file, for use elsewhere; its metadata say which network it is."""
     import safetensors.torch
 
-    write_atomically(path, safetensors.torch.save(network_weights(tensors)))
+    metadata = {"network": json.dumps(facts["network"], sort_keys=True)} if "network" in facts else None
+    write_atomically(path, safetensors.torch.save(network_weights(tensors), metadata))
 
 
 def network_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

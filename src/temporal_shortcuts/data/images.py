@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,9 @@ class Images:
     test_labels: np.ndarray
     """int64 `[M]`"""
     classes: tuple[str, ...]
+    mean: tuple[float, ...] | None = None
+    """Of each channel of the training images, as fractions of 255: what a network's input is normalised by."""
+    deviation: tuple[float, ...] | None = None
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -50,11 +54,13 @@ class Images:
 def checksum(images: Images) -> str:
     """The identity of the data, `sha256:<64 hexadecimal digits>`: equal for equal pixels, labels and class names.
 
-    The digest is taken over one line of JSON, then the bytes of `train_images`, `train_labels`, `test_images` and
-    `test_labels` in C order, labels as little-endian int64. The line is `{"classes":[...],"shapes":{...}}`, with the
-    shape of each array by its name, keys sorted, no spaces, other than ASCII characters escaped, a newline at the end.
+    Where images are normalised by a mean and deviation of their own, these are part of the identity, for they change what a
+    network sees. The digest is taken over one line of JSON, then the bytes of `train_images`, `train_labels`, `test_images`
+    and `test_labels` in C order, labels as little-endian int64. The line is `{"classes":[...],"shapes":{...}}`, with the
+    shape of each array by its name, and `deviation` and `mean` where there are any; keys are sorted, there are no spaces,
+    other than ASCII characters are escaped, and a newline ends it.
     """
-    described = {"classes": images.classes, "shapes": images.shapes}
+    described = {"classes": images.classes, "shapes": images.shapes} | _statistics(images)
     line = json.dumps(described, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(f"{line}\n".encode("ascii"))
     for name, array in images.arrays.items():
@@ -80,6 +86,26 @@ def subset(images: Images, images_per_class: int) -> Images:
     return replace(images, train_images=images.train_images[order], train_labels=images.train_labels[order])
 
 
+def with_statistics(images: Images) -> Images:
+    """The images with mean and deviation of their training images, by whole numbers until the last step.
+
+    The deviation of a channel that never varies is 1.
+    """
+    mean, deviation = [], []
+    for channel in range(SHAPE[0]):
+        counts = np.bincount(images.train_images[:, channel].ravel(), minlength=256).tolist()
+        n = sum(counts)
+        total = sum(value * count for value, count in enumerate(counts))
+        squares = sum(value * value * count for value, count in enumerate(counts))
+        mean.append(total / (255 * n))
+        deviation.append(math.sqrt(n * squares - total * total) / (255 * n) or 1.0)
+    return replace(images, mean=tuple(mean), deviation=tuple(deviation))
+
+
+def _statistics(images: Images) -> dict[str, tuple[float, ...]]:
+    return {} if images.mean is None else {"mean": images.mean, "deviation": images.deviation}
+
+
 def write(images: Images, folder: Path, pinned: str | None = None) -> None:
     """Write the arrays (`<name>.npy`) and `data.json` into a folder; `data.json` comes last and stands for the whole.
 
@@ -92,6 +118,7 @@ def write(images: Images, folder: Path, pinned: str | None = None) -> None:
         write_atomically(folder / f"{name}.npy", file.getvalue())
     found = checksum(images)
     described = {"checksum": found, "pinned": pinned or found, "classes": images.classes, "shapes": images.shapes}
+    described |= _statistics(images)
     write_atomically(folder / "data.json", f"{json.dumps(described, sort_keys=True, indent=1)}\n".encode())
 
 
@@ -104,7 +131,8 @@ def open_images(folder: Path, pinned: str) -> Images:
         described = json.loads((folder / "data.json").read_bytes())
         found, known_as = described["checksum"], described["pinned"]
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
-        images = Images(**arrays, classes=tuple(described["classes"]))
+        statistics = {key: tuple(map(float, described[key])) for key in ("mean", "deviation") if "mean" in described}
+        images = Images(**arrays, classes=tuple(described["classes"]), **statistics)
         _check(images, described["shapes"])
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, EOFError) as error:
         why = str(error) if isinstance(error, (OSError, ValueError)) else f"data.json: {error!r}"

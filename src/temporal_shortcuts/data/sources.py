@@ -1,10 +1,11 @@
-"""Where images come from: the official CIFAR-10 archive, a folder or archive of images, or scikit-learn's digits.
+"""Where images come from: CIFAR-10, another set of torchvision, a folder or archive of images, or scikit-learn's digits.
 
 Every source gives the same form (`images.Images`), in an order that depends on the content alone.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from temporal_shortcuts.data import cifar10, image_folder
+from temporal_shortcuts.data import image_folder
 from temporal_shortcuts.data.archives import DamagedArchive
 from temporal_shortcuts.data.downloads import PATIENCE, WITHOUT_NETWORK, Expected, Patience, fetch
-from temporal_shortcuts.data.images import Images, checksum, subset, write
+from temporal_shortcuts.data.images import Images, checksum, subset, with_statistics, write
 from temporal_shortcuts.errors import UserError
 
 
@@ -39,28 +40,59 @@ def prepare(data: Mapping[str, Any], cache: Path, folder: Path, patience: Patien
 def load(data: Mapping[str, Any], cache: Path, patience: Patience = PATIENCE) -> Images:
     """The images that a study's `data` names.
 
-    Keys: `source`; `images_per_class`, the first so many training images of each class, None for all; `path`, a copy
-    that is already there; `urls`, where else to get it, tried in turn; `archive_checksum`, the archive's, which for
-    `cifar10` is the official one if none is given. Downloads are kept in `cache`. Raises `UserError` for all that is
-    not as it should be.
+    Keys: `source`; `dataset`, the name of torchvision's; `images_per_class`, the first so many training images of each
+    class, None for all; `path`, a copy that is already there; `urls`, where else to get it, tried in turn;
+    `archive_checksum`, the archive's, which for `cifar10` is the official one if none is given. Downloads are kept in
+    `cache`. Raises `UserError` for all that is not as it should be.
     """
     source, images_per_class = data["source"], data.get("images_per_class")
     if source == "digits":
         images = digits()
     elif source == "cifar10":
         images = _cifar10(data, cache, patience)
+    elif source == "torchvision":
+        images = _torchvision(data, cache, patience)
     elif source == "image_folder":
         images = _image_folder(data, cache, patience)
     else:
-        raise UserError(f"data.source: found {source!r}; use cifar10, image_folder or digits.")
-    return images if images_per_class is None else subset(images, images_per_class)
+        raise UserError(f"data.source: found {source!r}; use cifar10, torchvision, image_folder or digits.")
+    images = images if images_per_class is None else subset(images, images_per_class)
+    return with_statistics(images) if source == "torchvision" else images
 
 
 def _cifar10(data: Mapping[str, Any], cache: Path, patience: Patience) -> Images:
+    from temporal_shortcuts.data import cifar10  # here, because torchvision takes seconds that not every source needs
+
     named = data["checksum"] if _names_archive(data) else data.get("archive_checksum")
     expected = cifar10.OFFICIAL if named in (None, cifar10.OFFICIAL.checksum) else Expected(named)
-    path = _copy(data, expected) or fetch(data.get("urls") or cifar10.URLS, expected, cache, patience)
-    return cifar10.read(path)
+    path = _copy(data, expected)
+    if path is not None and path.is_dir() and expected != cifar10.OFFICIAL:
+        raise UserError(
+            f"data.path: {path} is a folder, which cannot be compared with {named}; name the archive itself."
+        )
+    return cifar10.read(path or fetch(data.get("urls") or cifar10.URLS, expected, cache, patience))
+
+
+def _torchvision(data: Mapping[str, Any], cache: Path, patience: Patience) -> Images:
+    from temporal_shortcuts.data import vision
+
+    name = data.get("dataset")
+    if name not in vision.SETS:
+        raise UserError(f"data.dataset: found {name!r}; use one of {', '.join(sorted(vision.SETS))}.")
+    if name == "CIFAR10":
+        return _cifar10(data, cache, patience)
+    for key in ("urls", "archive_checksum"):
+        if data.get(key):
+            raise UserError(f"data.{key}: torchvision knows where {name} is and what it must be; remove the key.")
+    path = Path(data["path"]).expanduser() if data.get("path") else None
+    if path is not None and path.exists():
+        return vision.read(name, path)
+    root = vision.download(name, cache, patience)
+    try:
+        return vision.read(name, root)
+    except UserError:
+        shutil.rmtree(root)  # so that the same command downloads it again
+        raise
 
 
 def _image_folder(data: Mapping[str, Any], cache: Path, patience: Patience) -> Images:
@@ -85,8 +117,6 @@ def _copy(data: Mapping[str, Any], expected: Expected) -> Path | None:
     if path is None or not path.exists():
         return None
     if path.is_dir():
-        if data["source"] == "cifar10":
-            raise UserError(f"data.path: {path} is a folder; name the archive cifar-10-python.tar.gz itself.")
         return path
     complaint = expected.complaint(path)
     if complaint:

@@ -59,6 +59,14 @@ def _check_protocol(study: Study, source: Source) -> None:
     if data.checksum.startswith("md5:") and data.source != "cifar10":
         sentence = f"found {data.checksum!r}, but the source {data.source} needs the sha256 of its prepared arrays, not an md5."
         source.refuse(("data", "checksum"), sentence)
+    if data.source == "torchvision" and data.dataset is None:
+        needs = "which the source torchvision needs: the name of its set, such as CIFAR100."
+        source.refuse(("data",), f"the key 'dataset' is missing, {needs}")
+    if data.source != "torchvision" and data.dataset is not None:
+        sentence = (
+            f"found {data.dataset!r}, but only the source torchvision has a dataset, not {data.source}; remove the key."
+        )
+        source.refuse(("data", "dataset"), sentence)
     if average_from is not None and average_from > epochs:
         sentence = f"found {average_from}, but with protocol.epochs {epochs} it must be at most {epochs}."
         source.refuse(("protocol", "average_from"), sentence)

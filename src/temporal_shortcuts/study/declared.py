@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from temporal_shortcuts import networks
 from temporal_shortcuts.study.kinds import KINDS
 
 T = TypeVar("T", bound=Hashable)
@@ -57,6 +58,22 @@ ClaimName = _form("^[a-z0-9][a-z0-9_.-]{0,63}$", "up to 64 small letters, digits
 Seeds = Annotated[Distinct[Annotated[Whole, Field(ge=0, le=2147483647)]], Field(min_length=1, max_length=10000)]
 Endpoint = Literal["averaged", "re_estimated", "last5", "final", "best"]
 ClaimEndpoint = Literal[Endpoint, "last_re_estimated", "with_carry", "averaged_with_carry"]
+Dataset = Literal[
+    *(
+        "CIFAR10",
+        "CIFAR100",
+        "Country211",
+        "DTD",
+        "EMNIST",
+        "FashionMNIST",
+        "Flowers102",
+        "Food101",
+        "GTSRB",
+        "Imagenette",
+    ),
+    *("KMNIST", "MNIST", "OxfordIIITPet", "QMNIST", "RenderedSST2", "STL10", "SVHN", "USPS"),
+]
+ModelName = Literal[networks.names()]
 KindName = Literal[tuple(KINDS)]
 Strength = Annotated[Number, Field(ge=0, le=100, description="what the carry is multiplied by")]
 Onset = Annotated[Whole, Field(ge=0, le=100000, description="epochs completed before the shortcut acts")]
@@ -74,7 +91,7 @@ class Augmentation(Declared):
 class Settings(Declared):
     """The part of the protocol that a variant may change."""
 
-    model: Literal["resnet18", "resnet18_published"] = "resnet18"
+    model: ModelName = Field("resnet18", description="a file of networks/")
     width: Whole = Field(64, ge=1, le=1024, description="channels of the first stage")
     batch_size: Whole = Field(128, ge=2, le=65536)
     learning_rate: Number = Field(0.01, gt=0, le=100)
@@ -169,7 +186,8 @@ class Claim(Declared):
 class Data(Declared):
     """The images."""
 
-    source: Literal["cifar10", "image_folder", "digits"]
+    source: Literal["cifar10", "torchvision", "image_folder", "digits"]
+    dataset: Dataset | None = added(None, description="of the source torchvision, the name of its class")
     checksum: Checksum = Field(
         description="sha256 of the prepared arrays, or for cifar10 the md5 of the official archive"
     )

@@ -148,12 +148,14 @@ class Study:
     def resolved(self) -> dict[str, Any]:
         """The content of study.json, from which all but `running` can be read again."""
         added = {"endpoint": self.endpoint, "margin": self.margin}
+        dataset = {} if self.data.dataset is None else {"dataset": self.data.dataset}
         return {
             "study": self.name,
             "title": self.title,
             "scale": self.scale,
             "recipe": RECIPE,
-            "data": {key: getattr(self.data, key) for key in ("checksum", "images_per_class", "name", "source")},
+            "data": {key: getattr(self.data, key) for key in ("checksum", "images_per_class", "name", "source")}
+            | dataset,
             "protocol": plain(self.protocol),
             "seeds": self.seeds,
             "benchmark": self.benchmark,

@@ -1,6 +1,6 @@
 """Temporal shortcuts: what a residual block receives from its own past, and what it leaves for its future.
 
-At each of the eight places, with x the block's sum just before its last ReLU: `x <- x + strength * carry`, and then x, detached
+At each place of the network, with x a block's sum before the activation that follows: `x <- x + strength * carry`, and then x, detached
 and with the carry in it, is what a later step can carry. The idea and the strength 0.05 are the published study's; what its code
 did differently is `accounting: published` (see docs/method.md).
 
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from temporal_shortcuts.networks.resnet import ResNet18
+from temporal_shortcuts.networks.parts.network import Network
 from temporal_shortcuts.training.numerics import generator
 
 LAYOUT = torch.channels_last
@@ -41,7 +41,7 @@ class Shortcut:
         self.seed = seed
         self.kept: dict[str, Tensor] = {}
 
-    def start(self, network: ResNet18, recorded: Mapping[str, Tensor]) -> None:
+    def start(self, network: Network, recorded: Mapping[str, Tensor]) -> None:
         """The kind becomes active, before the first epoch after its onset."""
 
     def start_epoch(self, epoch: int) -> None:
@@ -126,7 +126,7 @@ class EpochRes(Shortcut):
     strength into the sum; here it multiplies the quotient, which is the same number but for rounding.)
     """
 
-    def start(self, network: ResNet18, recorded: Mapping[str, Tensor]) -> None:
+    def start(self, network: Network, recorded: Mapping[str, Tensor]) -> None:
         self.load(recorded)
 
     def start_epoch(self, epoch: int) -> None:
@@ -186,7 +186,7 @@ class Noise(BatchRes):
 class OneBit(Shortcut):
     """`one_bit`, the null arm: the lowest bit of one weight is flipped at the onset, and nothing else happens."""
 
-    def start(self, network: ResNet18, recorded: Mapping[str, Tensor]) -> None:
+    def start(self, network: Network, recorded: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
             network.linear.weight.view(-1)[:1].view(torch.int32).bitwise_xor_(1)
 

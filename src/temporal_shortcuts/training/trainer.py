@@ -6,7 +6,6 @@ Random crop and flip, cross entropy, and by default SGD with momentum at a cosin
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils import fuse_conv_bn_eval
 
+from temporal_shortcuts import networks
 from temporal_shortcuts.data.images import Images
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.networks import resnet
+from temporal_shortcuts.networks.parts.network import Network
 from temporal_shortcuts.study import Segment
 from temporal_shortcuts.training import numerics, optimization, shortcuts
 from temporal_shortcuts.training.averaging import WeightAverage, re_estimated
@@ -56,9 +55,10 @@ class Batches:
         self.flip = settings["augmentation"]["flip"]
         self.seed = seed
         self.height, self.width = images.train_images.shape[2:]
-        deviation = torch.tensor(DEVIATION).repeat(self.width)
+        self.mean, self.deviation = images.mean or MEAN, images.deviation or DEVIATION
+        deviation = torch.tensor(self.deviation).repeat(self.width)
         self.scale = (1 / (255 * deviation)).to(device)
-        self.shift = (-torch.tensor(MEAN).repeat(self.width) / deviation).to(device)
+        self.shift = (-torch.tensor(self.mean).repeat(self.width) / deviation).to(device)
         self.here = torch.arange(self.size, device=device)
         self.steps = math.ceil(len(self.train) / self.size)
 
@@ -102,7 +102,7 @@ class Trainer:
         self.segment, self.settings, self.device = segment, segment.settings, device
         self.batches = Batches(images, self.settings, segment.seed, device)
         source = numerics.generator(segment.seed, "init")
-        network = resnet.build(self.settings["model"], self.settings["width"], self.batches.classes, source)
+        network = networks.build(self.settings["model"], self.settings["width"], self.batches.classes, source)
         self.network = network.to(device, memory_format=torch.channels_last)
         self.forward = self.network
         if self.settings["compile"]:
@@ -244,13 +244,13 @@ class Trainer:
     # -- evaluation ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def evaluate(self, network: resnet.ResNet18 | None = None) -> tuple[float, Tensor]:
+    def evaluate(self, network: Network | None = None) -> tuple[float, Tensor]:
         """Mean test loss, and which test images are right, `[N]` bool on the CPU. Changes no state of the run.
 
-        The batch norms are folded into their convolutions. Logits that are not finite count as zero, so that a network that has
+        By the network's own form for evaluation (`folded`). Logits that are not finite count as zero, so that a network that has
         diverged says class 0 to everything: chance, on a balanced test set.
         """
-        network = folded(self.network if network is None else network)
+        network = (self.network if network is None else network).folded()
         loss, right = 0.0, []
         for start in range(0, len(self.batches.test), EVALUATION_BATCH):
             with self._autocast():
@@ -261,7 +261,7 @@ class Trainer:
         return loss / len(self.batches.test), torch.cat(right).cpu()
 
     @torch.no_grad()
-    def _accuracy_with_carry(self, network: resnet.ResNet18, without: float) -> float:
+    def _accuracy_with_carry(self, network: Network, without: float) -> float:
         """Test accuracy with the carry of the epoch's training left on, row by row of the batch; `without` where there is none."""
         if self.shortcut is None or not self.shortcut.carries:
             return without
@@ -298,11 +298,18 @@ class Trainer:
             "right": int(self.right),
             "rows": self.rows,
             "initial": self.initial,
+            "network": self._described(),
             "environments": self.environments,
             "forced": self.forced,
             "shortcut": None if self.shortcut is None else type(self.shortcut).__name__,
         }
         return tensors, facts
+
+    def _described(self) -> dict[str, Any]:
+        """What builds the network again and brings images to what it was trained on."""
+        batches = self.batches
+        shape = {"model": self.settings["model"], "width": self.settings["width"], "classes": batches.classes}
+        return shape | {"mean": list(batches.mean), "deviation": list(batches.deviation)}
 
     def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Take up a state of this run; raises `UserError` if it is one of another."""
@@ -339,24 +346,6 @@ class Trainer:
         )
         shortcut.load(state)
         return shortcut
-
-
-def folded(network: resnet.ResNet18) -> resnet.ResNet18:
-    """A copy of the network for evaluation, with each batch norm folded into the convolution before it."""
-    network = copy.deepcopy(network).eval()
-    identity = torch.nn.Identity()
-    network.conv, network.norm = fuse_conv_bn_eval(network.conv, network.norm), identity
-    for block in network.blocks:
-        if block.borrowed:
-            block.borrowed = (fuse_conv_bn_eval(block.borrowed[0], block.norm1),)
-    for block in network.blocks:
-        if not block.borrowed:
-            block.conv1 = fuse_conv_bn_eval(block.conv1, block.norm1)
-        block.conv2 = fuse_conv_bn_eval(block.conv2, block.norm2)
-        block.norm1 = block.norm2 = identity
-        if block.shortcut is not None:
-            block.shortcut = torch.nn.Sequential(fuse_conv_bn_eval(*block.shortcut))
-    return network
 
 
 def weights_hash(network: torch.nn.Module) -> str:
