@@ -5,13 +5,13 @@ The numbers are those of the workflow: a run that is trained alone ends with the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.study import Segment, resolve
+from temporal_shortcuts.study import Segment, Study, resolve
 from temporal_shortcuts.study.checks import SCHEMA
 from temporal_shortcuts.study.complaints import read
 from temporal_shortcuts.training import numerics
@@ -32,6 +32,22 @@ def read_config(*overlays: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     for overlay in overlays:
         config = _merged(config, overlay if isinstance(overlay, Mapping) else read(overlay))
     return config
+
+
+def declared(root: Path) -> Iterator[tuple[Path, Study]]:
+    """The studies of a clone, each with its file: config.yaml, and the overlays in studies/. Raises `UserError`."""
+    names: dict[str, Path] = {}
+    for path in [Path("config.yaml"), *(path.relative_to(root) for path in sorted((root / "studies").glob("*.yaml")))]:
+        own = read(root / path)
+        if not isinstance(own, Mapping) or "study" not in own:
+            raise UserError(
+                f"{path}: the key 'study' is missing; add it, since a study's results stand under its name."
+            )
+        study = resolve(read_config(own), [root / "config.yaml", root / path])
+        if study.name in names:
+            raise UserError(f"{path}: study: found {study.name!r}, as in {names[study.name]}; rename one of them.")
+        names[study.name] = path
+        yield path, study
 
 
 def train(
