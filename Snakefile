@@ -31,6 +31,7 @@ for variable, folder in {"PYTHONPATH": ROOT / "src", "PATH": Path(sys.executable
 from temporal_shortcuts.study import complaints
 from temporal_shortcuts import errors, places
 
+errors.main(lambda: places.check_braces(ROOT, Path.cwd()))
 errors.main(lambda: places.check_space(Path()))  # before Snakemake writes its log here
 errors.main(lambda: complaints.read(ROOT / "config.yaml"))  # names the line of a slip, which Snakemake does not
 

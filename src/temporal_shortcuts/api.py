@@ -50,6 +50,15 @@ def declared(root: Path) -> Iterator[tuple[Path, Study]]:
         yield path, study
 
 
+def declared_as(name: str, root: Path) -> tuple[Path, Study]:
+    """The file of the study of a name, or whose file has that name, and the study. Raises `UserError`."""
+    studies = list(declared(root))
+    for path, study in sorted(studies, key=lambda found: found[1].name != name):
+        if name in (study.name, path.stem):
+            return path, study
+    raise UserError(f"there is no study {name!r}: name one of {', '.join(study.name for _, study in studies)}.")
+
+
 def train(
     study: str | Path | Mapping[str, Any], variant: str, seed: int = 0, folder: str | Path = "work"
 ) -> pd.DataFrame:

@@ -24,15 +24,20 @@ def check(folder: Path) -> None:
     check_space(there)
 
 
-def check_name(key: str, folder: str, placed: str) -> None:
-    """Raise `UserError` if a folder's name cannot stand in a rule. `placed` is what an importing workflow makes of it."""
-    if set(folder) & set("{}"):
-        raise UserError(f"{key}: found {folder!r}, but braces mean wildcards to Snakemake; name another folder.")
+def check_prefix(folder: str, placed: str) -> None:
+    """Raise `UserError` if a workflow that imports this one would place a folder's files elsewhere."""
     if placed != folder:
         raise UserError(
-            f"{key}: found {folder!r}, which a prefix of the module would place in {placed!r}; remove the prefix, and set "
-            "results and work in the module's config instead."
+            f"{folder}: a prefix of the module would place what belongs here in {placed}; remove the prefix, and set the "
+            "keys results and work in the module's config instead."
         )
+
+
+def check_braces(*paths: Path) -> None:
+    """Raise `UserError` if a path has braces, which Snakemake takes for wildcards wherever it meets them."""
+    for path in map(str, paths):
+        if set(path) & set("{}"):
+            raise UserError(f"{path}: Snakemake takes the braces for wildcards; rename the folder, or use another one.")
 
 
 def check_space(folder: Path) -> None:

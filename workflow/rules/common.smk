@@ -19,7 +19,7 @@ def read_study():
     here, given = Path.cwd(), [ROOT / "config.yaml", *map(Path, workflow.overwrite_configfiles)]
     STUDY = studies.resolve(config, [path.relative_to(here) if path.is_relative_to(here) else path for path in given])
     for key in ("results", "work"):
-        places.check_name(key, config[key], workflow.modifier.path_modifier.replace_prefix(config[key]))
+        places.check_prefix(config[key], workflow.modifier.path_modifier.replace_prefix(config[key]))
 
 
 errors.main(read_study)
@@ -61,14 +61,17 @@ def newest():
     folder = tempfile.TemporaryDirectory(prefix="temporal-shortcuts-")
     atexit.register(folder.cleanup)
     path = Path(folder.name) / "study.json"
+    places.check_braces(path)
     STUDY.write(path)
     return str(path)
 
 
 def newest_if(stale):
-    """The input function of what has to be made again if it is `stale`. (Of a function, braces in a path are no wildcards.)"""
-    paths = [newest()] if stale and workflow.is_main_process else []
-    return lambda wildcards: paths
+    """Inputs of what has to be made again if it is `stale`."""
+    inputs = []
+    if stale and workflow.is_main_process:
+        errors.main(lambda: inputs.append(newest()))
+    return inputs
 
 
 # No table may show another study, or another set of records, than its study.json and the folder of records. In a fresh clone the
@@ -128,8 +131,7 @@ def reported(paths, what):
 
 def code(*patterns):
     """Files of the package whose text decides what a cheap stage makes."""
-    paths = [local(str(path)) for pattern in patterns for path in sorted(CODE.glob(pattern))]
-    return lambda wildcards: paths  # of a function, braces in a path are no wildcards
+    return [local(str(path)) for pattern in patterns for path in sorted(CODE.glob(pattern))]
 
 
 wildcard_constraints:
