@@ -36,7 +36,7 @@ errors.main(lambda: places.check_space(Path()))  # before Snakemake writes its l
 errors.main(lambda: complaints.read(ROOT / "config.yaml"))  # names the line of a slip, which Snakemake does not
 
 
-configfile: str(ROOT / "config.yaml")
+configfile: os.path.relpath(ROOT / "config.yaml")
 
 
 report: "workflow/report/workflow.rst"

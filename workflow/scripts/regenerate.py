@@ -64,9 +64,9 @@ def _regenerate(studies: list[Study], root: Path) -> None:
         study.write(file)
         for stage in STAGES:
             _run(stage, "--study", str(file))
-    _run(
-        "splice", "--results", str(root / "results"), *(str(root / name) for name in READMES if (root / name).is_file())
-    )
+    readmes = [str(root / name) for name in READMES if (root / name).is_file()]
+    if readmes:
+        _run("splice", "--results", str(root / "results"), *readmes)
 
 
 def _run(script: str, *arguments: str) -> None:

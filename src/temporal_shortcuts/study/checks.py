@@ -18,7 +18,7 @@ from temporal_shortcuts.study.complaints import Complaints, Key, at, nearest, re
 SCHEMA = Path(__file__).parents[3] / "workflow" / "schemas" / "study.schema.yaml"
 RESERVED = (
     *("all", "data", "prepare", "segment", "record", "records", "collect", "analyse", "tables"),
-    *("draw", "figures", "write_readme", "readme", "front_page"),
+    *("draw", "figures", "write_readme", "readme", "front_page", "study"),
 )
 """Names of rules, which a variant cannot have because each variant is a target too."""
 
