@@ -15,10 +15,10 @@ $(VENV)/.done: envs/requirements.lock
 
 demo: $(VENV)/.done  ## Train the demo study from nothing into build/demo/ and compare it with the committed one.
 	rm -rf build/demo
-	python workflow/scripts/verify.py --study results/demo/study.json --config studies/demo.yaml --folder build/demo --cores $(CORES) --summary
+	python workflow/scripts/verify.py --study results/demo/study.json --folder build/demo --cores $(CORES) --summary
 
 verify: $(VENV)/.done  ## Retrain runs of a committed study: make verify STUDY=laptop RUNS="benchmark/seed0 null_arm"
-	python workflow/scripts/verify.py --study results/$(STUDY)/study.json --config studies/$(STUDY).yaml --folder build/verify/$(STUDY) --cores $(CORES) $(RUNS)
+	python workflow/scripts/verify.py --study results/$(STUDY)/study.json --folder build/verify/$(STUDY) --cores $(CORES) $(RUNS)
 
 test: $(VENV)/.done lint  ## The tests that CI runs.
 	python -m pytest -q -n 2 -m "not slow"
@@ -40,7 +40,8 @@ check-tables: $(VENV)/.done  ## The same, and fail if a committed byte changed.
 
 report: $(VENV)/.done  ## Snakemake's HTML report of a study: make report STUDY=demo
 	mkdir -p build
-	snakemake --configfile studies/$(or $(STUDY),demo).yaml --report build/$(or $(STUDY),demo)-report.html
+	file=$$(python workflow/scripts/file_of.py $(or $(STUDY),demo)) && \
+	snakemake --configfile $$file --report build/$(or $(STUDY),demo)-report.html
 	@echo "To look at: build/$(or $(STUDY),demo)-report.html"
 
 watch: $(VENV)/.done  ## A live view of what is training.

@@ -16,11 +16,21 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-os.environ |= {"PYTHONPATH": sys.path[0]}  # of the jobs, so that the package need not be installed
+try:
+    ROOT = Path(workflow.current_basedir)  # not basedir: as a module this is not the main Snakefile
+except TypeError:
+    sys.exit(
+        "error: this workflow needs its src/ beside it: clone the repository, and name the Snakefile of the clone."
+    )
+
+sys.path.insert(0, str(ROOT / "src"))
+# For the jobs: the package need not be installed, nor the environment activated.
+for variable, folder in {"PYTHONPATH": ROOT / "src", "PATH": Path(sys.executable).parent}.items():
+    os.environ[variable] = os.pathsep.join(filter(None, [str(folder), os.environ.get(variable)]))
 
 from temporal_shortcuts import errors, places
 
+errors.main(lambda: places.check_braces(ROOT, Path.cwd()))
 errors.main(lambda: places.check_space(Path()))  # before Snakemake writes its log here
 
 
@@ -28,6 +38,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/study.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/collect.smk"
@@ -35,22 +46,20 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
-    """Everything that the study's results folder holds."""
+    """Everything that the study's results folder holds, and the repository's README where it shows this study."""
     default_target: True
     input:
         RECORDS,
         TABLES,
         FIGURES,
         README,
+        FRONT_PAGE,
     message:
         f"All of {RESULTS}"
 
 
 onstart:
-    errors.main(lambda: [places.check(Path(folder)) for folder in (RESULTS, WORK)])
-    errors.main(
-        lambda: places.claim((path for job in workflow.dag.needrun_jobs() for path in job.output), Path(WORK))
-    )
+    errors.main(check_start)
 
 
 onsuccess:

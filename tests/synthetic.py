@@ -43,11 +43,11 @@ def write_results(study: Study, folder: Path, test_images: int = 400) -> Path:
     """study.json, which is returned, and records as training would leave them."""
     study.write(folder / "study.json")
     for run in study.runs:
-        _write_record(run, study, folder, test_images)
+        write_record(run, study, folder, test_images)
     return folder / "study.json"
 
 
-def _write_record(run: Run, study: Study, folder: Path, test_images: int) -> None:
+def write_record(run: Run, study: Study, folder: Path, test_images: int = 400) -> None:
     shared = np.random.default_rng(run.seed)
     own = np.random.default_rng(int(run.fingerprint, 16))
     settings, shortcut = run.trajectory.settings, run.trajectory.shortcut

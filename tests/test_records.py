@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import synthetic
 import tiny
 import torch
 
@@ -112,8 +113,8 @@ def test_a_record_is_copied_under_another_variants_name(trained: tuple[Study, di
     new = tiny.run_of(renamed, "other")
     assert new.fingerprint == old.fingerprint
     assert not records.is_there(new, tmp_path)
-    assert records.equal_record(new, tmp_path) == tmp_path / old.record
-    assert records.equal_record(old, tmp_path) is None
+    assert records.equal_record(new, tmp_path, study.epochs) == tmp_path / old.record
+    assert records.equal_record(old, tmp_path, study.epochs) is None
     records.copy(tmp_path / old.record, tmp_path / new.record)
     assert records.is_there(new, tmp_path)
     for one, other in zip(old.record_files, new.record_files, strict=True):
@@ -128,10 +129,40 @@ def test_a_record_with_a_file_missing_is_none(
     run = tiny.run_of(study, "batch")
     records.write(run, states["batch"], tmp_path)
     assert records.is_there(run, tmp_path)
+    assert records.is_whole(run, tmp_path, study.epochs)
     (tmp_path / run.record_files[missing]).unlink()
     assert not records.is_there(run, tmp_path)
     other = tiny.run_of(tiny.tiny_study(variants={"benchmark": {}, "other": VARIANTS["batch"]}, epochs=3), "other")
-    assert records.equal_record(other, tmp_path) is None
+    assert records.equal_record(other, tmp_path, study.epochs) is None
+
+
+@pytest.mark.parametrize("file", [0, 1, 2])
+def test_a_record_that_was_cut_or_belongs_to_another_run_is_not_whole(
+    trained: tuple[Study, dict[str, Path]], tmp_path: Path, file: int
+) -> None:
+    study, states = trained
+    run, other = tiny.run_of(study, "batch"), tiny.run_of(study, "benchmark")
+    records.write(run, states["batch"], tmp_path)
+    path = tmp_path / run.record_files[file]
+    content = path.read_bytes()
+    for cut in (0, len(content) // 2, content.rstrip(b"\n").rfind(b"\n") + 1):
+        path.write_bytes(content[:cut])
+        assert not records.is_whole(run, tmp_path, study.epochs), cut
+    path.write_bytes(content)
+    assert records.is_whole(run, tmp_path, study.epochs)
+    assert not records.is_whole(run, tmp_path, study.epochs + 1)
+    assert not records._is_whole(tmp_path / run.record, other.fingerprint, study.epochs)
+
+
+def test_line_endings_of_another_system_leave_a_record_whole(
+    trained: tuple[Study, dict[str, Path]], tmp_path: Path
+) -> None:
+    study, states = trained
+    run = tiny.run_of(study, "batch")
+    records.write(run, states["batch"], tmp_path)
+    for name in run.record_files[:2]:
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes().replace(b"\n", b"\r\n"))
+    assert records.is_whole(run, tmp_path, study.epochs)
 
 
 def test_a_record_is_complete_once_its_csv_is_there(trained: tuple[Study, dict[str, Path]], tmp_path: Path) -> None:
@@ -165,9 +196,7 @@ def test_a_state_is_removed_when_the_last_run_that_needs_it_has_its_record(tmp_p
     waiting = list(study.runs)
     while waiting:
         run = waiting.pop(0)
-        for name in run.record_files:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
+        synthetic.write_record(run, study, tmp_path)
         records.remove_spent_states(study, run, tmp_path, tmp_path / "states")
         needed = {segment.state for other in waiting for segment in study.chain(other)}
         done = {segment.state for segment in study.chain(run)}
@@ -180,9 +209,8 @@ def test_a_state_stays_while_one_file_of_a_record_is_missing(tmp_path: Path) -> 
     study = tiny.tiny_study(variants=VARIANTS, epochs=3)
     states_of(study, tmp_path / "states")
     run = tiny.run_of(study, "batch")
-    (tmp_path / run.record).parent.mkdir(parents=True)
-    for name in run.record_files[:2]:
-        (tmp_path / name).touch()
+    synthetic.write_record(run, study, tmp_path)
+    (tmp_path / run.record_files[2]).unlink()
     records.remove_spent_states(study, run, tmp_path, tmp_path / "states")
     assert (tmp_path / "states" / f"{run.fingerprint}-final.state").exists()
 

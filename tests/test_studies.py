@@ -291,7 +291,7 @@ def test_names_that_differ_by_case_only_are_refused() -> None:
 
 def test_no_variant_can_have_the_name_of_a_rule() -> None:
     text = "".join(path.read_text() for path in [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")])
-    rules = set(re.findall(r"^rule (\w+):", text, re.MULTILINE))
+    rules = set(re.findall(r"^ *rule (\w+):", text, re.MULTILINE))
     assert len(rules) > 10
     assert rules <= set(RESERVED), "checks.RESERVED lacks a rule"
     for name in rules:

@@ -6,7 +6,8 @@ The numbers are those of the workflow: a run that is trained alone ends with the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,26 @@ def read_study(*layers: str | Path | Mapping[str, Any]) -> Study:
     for layer in layers:
         config = merged(config, layer if isinstance(layer, Mapping) else read(layer))
     return resolve(config, [layer for layer in layers if not isinstance(layer, Mapping)])
+
+
+def declared(root: Path) -> Iterator[tuple[Path, Study]]:
+    """The studies of a clone, each with its file: config.yaml, and those in studies/. Raises `UserError`."""
+    names: dict[str, Path] = {}
+    for file in [root / "config.yaml", *sorted((root / "studies").glob("*.yaml"))]:
+        path, study = file.relative_to(root), read_study(os.path.relpath(file))
+        if study.name in names:
+            raise UserError(f"{path}: study: found {study.name!r}, as in {names[study.name]}; rename one of them.")
+        names[study.name] = path
+        yield path, study
+
+
+def declared_as(name: str, root: Path) -> tuple[Path, Study]:
+    """The file of the study of a name, or whose file has that name, and the study. Raises `UserError`."""
+    studies = list(declared(root))
+    for path, study in sorted(studies, key=lambda found: found[1].name != name):
+        if name in (study.name, path.stem):
+            return path, study
+    raise UserError(f"there is no study {name!r}: name one of {', '.join(study.name for _, study in studies)}.")
 
 
 def train(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from temporal_shortcuts.errors import UserError
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 def write_atomically(path: Path, *pieces: bytes) -> None:
@@ -31,6 +36,11 @@ def write_atomically(path: Path, *pieces: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def holds(path: Path, text: str) -> bool:
+    """Whether a file is there and holds a text, with line ends of any system."""
+    return path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text
 
 
 @contextmanager
@@ -68,9 +78,24 @@ def lock(path: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Hold an exclusive lock on a file; the kernel releases it when the process ends, however it ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"another job holds {path}; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with locking(path.parent):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"another job holds {path}; waiting for it")
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def locking(folder: Path) -> Iterator[None]:
+    """Raise `UserError` where the file system of a folder knows no locks."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise UserError(
+            f"{folder}: its file system takes no locks ({error.strerror}), which keep two jobs from writing one file; "
+            "put the work folder on a local disk (--config work=DIR) and run the same command again."
+        ) from None

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.files import locking
 
 LEAST = 1 << 20
 """Bytes; a disk with less counts as full."""
@@ -21,6 +22,22 @@ def check(folder: Path) -> None:
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"{there}: nothing can be written here; make it writable, or name another folder in the study.")
     check_space(there)
+
+
+def check_prefix(folder: str, placed: str) -> None:
+    """Raise `UserError` if a workflow that imports this one would place a folder's files elsewhere."""
+    if placed != folder:
+        raise UserError(
+            f"{folder}: a prefix of the module would place what belongs here in {placed}; remove the prefix, and set the "
+            "keys results and work in the module's config instead."
+        )
+
+
+def check_braces(*paths: Path) -> None:
+    """Raise `UserError` if a path has braces, which Snakemake takes for wildcards wherever it meets them."""
+    for path in map(str, paths):
+        if set(path) & set("{}"):
+            raise UserError(f"{path}: Snakemake takes the braces for wildcards; rename the folder, or use another one.")
 
 
 def check_space(folder: Path) -> None:
@@ -46,15 +63,38 @@ def claim(files: Iterable[str | Path], work: Path) -> None:
     Each file is a byte of `work`/making, which the kernel locks and which nobody writes. Bytes are taken in order, so that of two
     processes that want the same files at the same moment one gets all of its own. Raises `UserError` naming a file that is held.
     """
+    held = _making(work)
+    with locking(work):
+        for place, file in sorted((_place(file), str(file)) for file in files):
+            _take(held, place, fcntl.LOCK_EX, f"{file}: another Snakemake is making it")
+
+
+def keep(study: Path, work: Path, *, edited: bool) -> None:
+    """Hold a study as it is until this process ends: others may hold it too, but nobody can begin to change its study.json.
+
+    Who has `edited` it must be alone with it first. Raises `UserError` where another process holds the study as it was.
+    """
+    held = _making(work)
+    with locking(work):
+        if edited:
+            _take(held, _place(study), fcntl.LOCK_EX, f"{study}: another Snakemake runs this study as it was before")
+        _take(held, _place(study), fcntl.LOCK_SH, f"{study}: another Snakemake is changing it")
+
+
+def _making(work: Path) -> int:
+    """The file whose bytes are locked, open. It is never closed: that would release what is held."""
     work.mkdir(parents=True, exist_ok=True)
-    held = os.open(work / "making", os.O_RDWR | os.O_CREAT, 0o666)  # never closed: that would release what is held
-    for place, file in sorted((_place(file), str(file)) for file in files):
-        try:
-            fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-        except (BlockingIOError, PermissionError):
-            raise UserError(
-                f"{file}: another Snakemake is making it; wait until that has ended, and run the same command again."
-            ) from None
+    held = os.open(work / "making", os.O_RDWR | os.O_CREAT, 0o666)
+    with locking(work):
+        fcntl.flock(held, fcntl.LOCK_SH)  # the kind of lock that the jobs take; shared, it keeps nobody out
+    return held
+
+
+def _take(held: int, place: int, how: int, sentence: str) -> None:
+    try:
+        fcntl.lockf(held, how | fcntl.LOCK_NB, 1, place)
+    except (BlockingIOError, PermissionError):
+        raise UserError(f"{sentence}; wait until that has ended, and run the same command again.") from None
 
 
 def _place(file: str | Path) -> int:

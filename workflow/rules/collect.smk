@@ -24,6 +24,7 @@ rule collect:
     input:
         RECORDS,
         code("study/*.py", "analysis/*.py"),
+        newest_if(STALE),
         study=STUDY_FILE,
     output:
         COLLECTED,
@@ -32,11 +33,12 @@ rule collect:
     conda:
         ENVIRONMENT
     params:
+        python=PYTHON,
         script=SCRIPTS / "collect.py",
     message:
         "Gather the records"
     shell:
-        "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"
+        "{params.python} {params.script:q} --study {input.study:q} > {log:q} 2>&1"
 
 
 rule analyse:
@@ -44,6 +46,7 @@ rule analyse:
     input:
         COLLECTED,
         code("study/*.py", "analysis/*.py"),
+        newest_if(STALE),
         study=STUDY_FILE,
     output:
         reported(ANALYSED, "table"),
@@ -54,8 +57,9 @@ rule analyse:
     conda:
         ENVIRONMENT
     params:
+        python=PYTHON,
         script=SCRIPTS / "analyse.py",
     message:
         "Make the tables"
     shell:
-        "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"
+        "{params.python} {params.script:q} --study {input.study:q} > {log:q} 2>&1"

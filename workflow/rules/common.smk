@@ -1,23 +1,37 @@
-"""Reads the study: the configuration is checked, and study.json, on which the cheap stages depend, is brought up to date."""
+"""Reads the study: its configuration is checked, and what is there of its results is looked at. Nothing is written here."""
 
-from temporal_shortcuts import errors, files, study as studies
+import atexit
+import re
+import tempfile
+from functools import cache
+
+from temporal_shortcuts import errors, files, places, study as studies
 from temporal_shortcuts.study import outputs, reading
 from temporal_shortcuts.analysis import records
+from temporal_shortcuts.terminal import arguments
 
 
 def read_study():
-    """The study that --configfile names, or else that of config.yaml; `config` then has what it says about running it."""
+    """The study that --configfile names, or a module's config declares, or else that of config.yaml.
+
+    `config` then has what it says about running it.
+    """
     global STUDY
-    here, given = Path.cwd(), workflow.overwrite_configfiles
-    files = [path.relative_to(here) if path.is_relative_to(here) else path for path in given]
-    STUDY = studies.resolve(config if files else reading.over("config.yaml", config), files or ["config.yaml"])
-    config.update(STUDY.running.model_dump(), study=STUDY.name, title=STUDY.title, scale=STUDY.scale, data=STUDY.data.model_dump())
+    default = os.path.relpath(ROOT / "config.yaml")
+    files = [os.path.relpath(path) for path in workflow.overwrite_configfiles]
+    whole = bool(files) or "study" in config
+    STUDY = studies.resolve(config if whole else reading.over(default, config), files if whole else [default])
+    config.update(
+        STUDY.running.model_dump(), study=STUDY.name, title=STUDY.title, scale=STUDY.scale, data=STUDY.data.model_dump()
+    )
+    for key in ("results", "work"):
+        places.check_prefix(config[key], workflow.modifier.path_modifier.replace_prefix(config[key]))
 
 
 errors.main(read_study)
 
-SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
-CODE = Path(workflow.basedir) / "src" / "temporal_shortcuts"
+SCRIPTS = ROOT / "workflow" / "scripts"
+CODE = ROOT / "src" / "temporal_shortcuts"
 WORK = str(Path(config["work"]))
 RESULTS = str(Path(config["results"]) / STUDY.name)
 STUDY_FILE = f"{RESULTS}/study.json"
@@ -30,7 +44,6 @@ TABLES = COLLECTED + ANALYSED
 FIGURES = [f"{RESULTS}/figures/{name}" for name in outputs.figures_of(STUDY.resolved)]
 BLOCKS = [f"{RESULTS}/blocks/{name}" for name in outputs.blocks_of(STUDY.resolved)]
 README = [f"{RESULTS}/README.md", *BLOCKS]
-FRONT_PAGE = f"{WORK}/front_page/{STUDY.name}.done"
 IMAGES = [
     f"{DATA}/{name}"
     for name in ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "data.json")
@@ -44,7 +57,47 @@ MALLOC = (
     " GLIBC_TUNABLES=glibc.malloc.hugetlb=1"
 )
 
-MISSING = [run for run in STUDY.runs if not records.is_there(run, Path(RESULTS))]
+# A record that is whole is the output of no rule, so that nothing that is typed to Snakemake can delete it or make it again.
+OPEN = {run.record: run for run in STUDY.runs if not records.is_whole(run, Path(RESULTS), STUDY.epochs)}
+
+
+@cache
+def newest():
+    """A copy of study.json outside, newer than all that was made before: as an input, it has that made again."""
+    folder = tempfile.TemporaryDirectory(prefix="temporal-shortcuts-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "study.json"
+    places.check_braces(path)
+    STUDY.write(path)
+    return str(path)
+
+
+def newest_if(stale):
+    """Inputs of what has to be made again if it is `stale`."""
+    inputs = []
+    if stale and workflow.is_main_process:
+        errors.main(lambda: inputs.append(newest()))
+    return inputs
+
+
+# No table may show another study, or another set of records, than its study.json and the folder of records. In a fresh clone the
+# times of files do not tell, so what is in them decides.
+EDITED = not files.holds(Path(STUDY_FILE), STUDY.text())
+STALE = EDITED or bool(OPEN)
+
+
+def check_start():
+    """Stop before the first job if something is known to be in its way, and hold the files that this Snakemake will make."""
+    jobs = list(workflow.dag.needrun_jobs())
+    made = [path for job in jobs for path in job.output]
+    if workflow.touch:
+        arguments.check_touch(made)
+    for folder in (RESULTS, WORK):
+        places.check(Path(folder))
+    if workflow.local_exec and not workflow.touch and any(job.rule.name == "segment" for job in jobs):
+        arguments.check_device(STUDY, ROOT)
+    places.keep(Path(STUDY_FILE), Path(WORK), edited=STUDY_FILE in made)
+    places.claim([path for path in made if path != STUDY_FILE], Path(WORK))
 
 
 def parent_of(wildcards):
@@ -59,16 +112,20 @@ def title_of(wildcards):
     return f"epochs {segment.start + 1} to {segment.stop} of {STUDY.name_of(segment)}"
 
 
-def source_of(wildcards):
-    """Nothing when the record is there, an equal run's record under another name if there is one, else the final state.
+def python():
+    """How a job calls the Python that Snakemake runs with; in a conda environment of a job, it is that environment's."""
+    here = Path(sys.executable)
+    names = [name for name in ("python", "python3") if (here.parent / name).exists()]
+    return next((name for name in names if (here.parent / name).samefile(here)), here.name)
 
-    Nothing too for a record that is not, or no longer, of the study: it can be an equal run's, but it can't be made.
-    """
-    run = RUNS.get(f"records/{wildcards.run}.csv")
-    folder = Path(RESULTS)
-    if run is None or records.is_there(run, folder):
-        return []
-    equal = records.equal_record(run, folder)
+
+PYTHON = python()
+
+
+def source_of(wildcards):
+    """An equal run's record under another name if there is one, else the final state."""
+    run = OPEN[f"records/{wildcards.run}.csv"]
+    equal = records.equal_record(run, Path(RESULTS), STUDY.epochs)
     return ancient(str(equal) if equal else f"{WORK}/states/{run.fingerprint}-final.state")
 
 
@@ -85,16 +142,4 @@ def code(*patterns):
 
 wildcard_constraints:
     state="[0-9a-f]{16}-(final|branch)",
-    run=r"[A-Za-z0-9][A-Za-z0-9_.-]*/seed\d+-[0-9a-f]{16}",
-
-
-# The cheap stages have study.json as an input. It is written only when its content changes, and touched while a record is
-# missing, so that no table can be newer than a study, or a set of records, that it does not show.
-def update_study_file():
-    with files.naming(Path(STUDY_FILE)):
-        if not STUDY.write(Path(STUDY_FILE)) and MISSING:
-            os.utime(STUDY_FILE)
-
-
-if workflow.is_main_process:
-    errors.main(update_study_file)
+    run="|".join(re.escape(record[len("records/") : -len(".csv")]) for record in OPEN) or "(?!)",

@@ -32,8 +32,9 @@ rule prepare:
         data=json.dumps(config["data"], sort_keys=True),
         cache=f"{WORK}/downloads",
         folder=lambda wildcards, output: os.path.dirname(output[0]),
+        python=PYTHON,
         script=SCRIPTS / "prepare.py",
     message:
         "Prepare the data"
     shell:
-        "python {params.script:q} --data {params.data:q} --cache {params.cache:q} --output {params.folder:q} > {log:q} 2>&1"
+        "{params.python} {params.script:q} --data {params.data:q} --cache {params.cache:q} --output {params.folder:q} > {log:q} 2>&1"

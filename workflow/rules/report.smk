@@ -3,6 +3,14 @@
 Needs the tables. Makes results/<study>/figures/, README.md and blocks/.
 """
 
+READMES = [name for name in ("README.md", "README.zh.md") if Path(name).is_file()]
+# Its links lead to results/, so it shows no results that are put elsewhere.
+FRONT_PAGE = (
+    [f"{WORK}/front_page/{STUDY.name}.done"]
+    if config["front_page"] and READMES and Path(config["results"]).absolute() == Path("results").absolute()
+    else []
+)
+
 
 localrules:
     figures,
@@ -26,6 +34,7 @@ rule draw:
     input:
         TABLES,
         code("study/*.py", "analysis/*.py", "report/*.py", "report/figures/*.py"),
+        newest_if(STALE),
         study=STUDY_FILE,
     output:
         reported(FIGURES, "figure"),
@@ -36,11 +45,12 @@ rule draw:
     conda:
         ENVIRONMENT
     params:
+        python=PYTHON,
         script=SCRIPTS / "draw.py",
     message:
         "Draw the figures"
     shell:
-        "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"
+        "{params.python} {params.script:q} --study {input.study:q} > {log:q} 2>&1"
 
 
 rule readme:
@@ -49,7 +59,7 @@ rule readme:
         RECORDS,
         README,
         FIGURES,
-        FRONT_PAGE if config["front_page"] else [],
+        FRONT_PAGE,
     message:
         "The README"
 
@@ -59,6 +69,7 @@ rule write_readme:
     input:
         TABLES,
         code("study/*.py", "analysis/*.py", "report/*.py", "report/templates/*"),
+        newest_if(STALE),
         study=STUDY_FILE,
     output:
         README,
@@ -67,27 +78,30 @@ rule write_readme:
     conda:
         ENVIRONMENT
     params:
+        python=PYTHON,
         script=SCRIPTS / "readme.py",
     message:
         "Write the README"
     shell:
-        "python {params.script:q} --study {input.study:q} > {log:q} 2>&1"
+        "{params.python} {params.script:q} --study {input.study:q} > {log:q} 2>&1"
 
 
 rule front_page:
     """Put the study's pieces between their markers in the repository's README."""
     input:
         BLOCKS,
+        newest_if(FRONT_PAGE and not arguments.shows_blocks(READMES, Path("results"))),
     output:
-        touch(FRONT_PAGE),
+        touch(f"{WORK}/front_page/{STUDY.name}.done"),
     log:
         f"{WORK}/logs/front_page/{STUDY.name}.log",
     conda:
         ENVIRONMENT
     params:
+        python=PYTHON,
         script=SCRIPTS / "splice.py",
-        readmes=["README.md", "README.zh.md"],
+        readmes=READMES,
     message:
         "Put the study's pieces into the repository's README"
     shell:
-        "python {params.script:q} {params.readmes:q} > {log:q} 2>&1"
+        "{params.python} {params.script:q} {params.readmes:q} > {log:q} 2>&1"

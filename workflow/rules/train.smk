@@ -1,7 +1,7 @@
 """The training: segments, each from its parent's state to its own, and a record from each final state.
 
-Needs the prepared data. Makes results/<study>/records/. A record that is there asks for nothing; one that is not asks for the
-segments of its run. What its fingerprint covers is ancient(): times of files decide nothing here.
+Needs the prepared data. Makes results/<study>/records/. A record that is whole is a source, which no rule makes; one that is not
+asks for the segments of its run. What its fingerprint covers is ancient(): times of files decide nothing here.
 """
 
 
@@ -23,6 +23,7 @@ rule segment:
     input:
         images=[ancient(path) for path in IMAGES],
         parent=parent_of,
+        study=ancient(STUDY_FILE),
     output:
         f"{WORK}/states/{{state}}.state",
     log:
@@ -35,7 +36,6 @@ rule segment:
     resources:
         gpu=1 if STUDY.protocol.device == "cuda" else 0,
     params:
-        study=STUDY_FILE,
         data=lambda wildcards, input: os.path.dirname(input.images[0]),
         work=lambda wildcards: WORK,
         minutes=config["checkpoint_minutes"],
@@ -43,36 +43,38 @@ rule segment:
         force="--force-environment" if config["force_environment"] else "",
         malloc=MALLOC,
         title=title_of,
+        python=PYTHON,
         script=SCRIPTS / "train.py",
     message:
         "Train {params.title}"
     shell:
-        "{params.malloc} python {params.script:q} --study {params.study:q} --state {wildcards.state} --data {params.data:q}"
+        "{params.malloc} {params.python} {params.script:q} --study {input.study:q} --state {wildcards.state} --data {params.data:q}"
         " --work {params.work:q} --checkpoint-minutes {params.minutes} --jobs-per-gpu {params.jobs} {params.force} > {log:q} 2>&1"
 
 
 rule record:
     """Write a run's record, sidecar and correct test images, and remove the states that nothing needs any more."""
     input:
-        source_of,
+        source=source_of,
+        study=ancient(STUDY_FILE),
     output:
-        f"{RESULTS}/records/{{run}}.csv",
-        f"{RESULTS}/records/{{run}}.json",
-        f"{RESULTS}/records/{{run}}.correct.npy",
+        update(f"{RESULTS}/records/{{run}}.csv"),  # else an old one would be deleted before there is a whole one
+        update(f"{RESULTS}/records/{{run}}.json"),
+        update(f"{RESULTS}/records/{{run}}.correct.npy"),
     log:
         f"{WORK}/logs/record/{STUDY.name}/{{run}}.log",
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
         work=WORK,
         keep=("--keep-states " if config["keep_states"] else "") + ("--keep-weights" if config["keep_weights"] else ""),
+        python=PYTHON,
         script=SCRIPTS / "record.py",
     message:
         "Record {wildcards.run}"
     shell:
-        "python {params.script:q} --study {params.study:q} --record records/{wildcards.run}.csv --work {params.work:q}"
-        " --source {input:q} {params.keep} > {log:q} 2>&1"
+        "{params.python} {params.script:q} --study {input.study:q} --record records/{wildcards.run}.csv --work {params.work:q}"
+        " --source {input.source:q} {params.keep} > {log:q} 2>&1"
 
 
 for variant in STUDY.variants:
@@ -85,3 +87,16 @@ for variant in STUDY.variants:
         localrule: True
         message:
             f"All runs of {variant}"
+
+
+# The files of a record that is whole can be named as targets too: they are there.
+for path in filter(os.path.isfile, RECORDS if workflow.is_main_process else []):
+
+    rule:
+        name:
+            path
+        input:
+            path,
+        localrule: True
+        message:
+            f"{path} is there"

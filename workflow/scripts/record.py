@@ -1,4 +1,7 @@
-"""Write a run's record, its sidecar and its correct test images, from the run's final state or from an equal run's record."""
+"""Write a run's record, its sidecar and its correct test images, from the run's final state or from an equal run's record.
+
+A record that is whole is kept as it is.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ def program() -> None:
             f"{args.study} has no record {args.record}: the study has changed; run the same command again."
         )
     folder = args.study.parent
-    if args.source.suffix == ".csv":
+    if records.is_whole(run, folder, study.epochs):
+        print(f"{folder / run.record} is there and whole; it is kept")
+    elif args.source.suffix == ".csv":
         records.copy(args.source, folder / run.record)
     else:
         records.write(run, args.source, folder, keep_weights=args.keep_weights)

@@ -1,79 +1,109 @@
-"""Make every finished study's tables, figures and README again, and the repository's README, without training.
+"""Make the tables, figures and READMEs of all studies again from their records, and the repository's README. Never trains.
 
-A study is finished when all its records are there and its README is committed. With --check, the files are compared with what
-was there before, and any difference ends the program with a diff and status 1, and leaves the committed bytes as they were.
+With --check this is done in a copy, and what differs from the files that are there ends the program with a diff and status 1.
+A study whose results are there must have every record; one that has records only is in progress, and left alone by --check.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
-from temporal_shortcuts import errors
+from temporal_shortcuts import api, errors
 from temporal_shortcuts.analysis import records
-from temporal_shortcuts.study import load_resolved
+from temporal_shortcuts.study import Study, outputs
 
-STAGES = ["collect", "analyse", "draw", "write_readme"]
+STAGES = ("collect", "analyse", "draw", "readme")
+SCRIPTS = Path(__file__).parent
+ROOT = SCRIPTS.parents[1]
+READMES = ("README.md", "README.zh.md")
 
 
 def program() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
-    finished = [path for path in [Path("config.yaml"), *sorted(Path("studies").glob("*.yaml"))] if _is_finished(path)]
-    before = _content()
-    for path in finished:
-        _regenerate(path)
+    studies = [study for file, study in api.declared(ROOT) if _can_be_made(file, study, args.check)]
     if args.check:
-        _compare(before, _content())
-    print(f"{len(finished)} studies regenerated: {', '.join(path.stem for path in finished)}")
+        with tempfile.TemporaryDirectory(prefix="temporal-shortcuts-") as folder:
+            _check(studies, Path(folder))
+    else:
+        _regenerate(studies, ROOT)
+    print(f"{len(studies)} studies regenerated: {', '.join(study.name for study in studies)}")
 
 
-def _folder(study: Path) -> Path:
-    return Path("results") / yaml.safe_load(study.read_text(encoding="utf-8"))["study"]
+def _can_be_made(file: Path, study: Study, check: bool) -> bool:
+    """Whether all records of a study are there. Raises `UserError` where some are not and tables show them."""
+    folder = Path("results") / study.name
+    missing = [run.record for run in study.runs if not records.is_there(run, ROOT / folder)]
+    there = len(study.runs) - len(missing)
+    tables = [*outputs.COLLECTED, *outputs.TABULATED, "README.md"]
+    if any((ROOT / folder / name).is_file() for name in tables):
+        if missing:
+            raise errors.UserError(
+                f"{folder}: {len(missing)} of {len(study.runs)} records are missing ({', '.join(missing[:5])}"
+                f"{', ...' if len(missing) > 5 else ''}), which its tables need: bring them back with git, or train them with "
+                f"`snakemake --cores 2 --configfile {file}`."
+            )
+        return True
+    if there:
+        print(f"{folder}: in progress: {there} of {len(study.runs)} records are there")
+    return not missing and not check
 
 
-def _is_finished(study: Path) -> bool:
-    folder = _folder(study)
-    if not (folder / "study.json").is_file():
-        return False
-    runs = load_resolved(folder / "study.json").runs
-    there = sum(records.is_there(run, folder) for run in runs)
-    if there < len(runs):
-        print(f"{study}: {there} of {len(runs)} records are there; its tables are not made until it is finished")
-    return there == len(runs)
+def _regenerate(studies: list[Study], root: Path) -> None:
+    """Run the cheap stages in a folder that has results/ and the READMEs."""
+    for study in studies:
+        file = root / "results" / study.name / "study.json"
+        study.write(file)
+        for stage in STAGES:
+            _run(stage, "--study", str(file))
+    readmes = [str(root / name) for name in READMES if (root / name).is_file()]
+    if readmes:
+        _run("splice", "--results", str(root / "results"), *readmes)
 
 
-def _regenerate(study: Path) -> None:
-    """Run the cheap stages whatever the times of files are. A segment would need data: this must never train."""
-    command = ["snakemake", "readme", "figures", "--cores", "1", "--configfile", str(study)]
-    done = subprocess.run([*command, "--forcerun", *STAGES], capture_output=True, text=True)
+def _run(script: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / f"{script}.py"), *arguments], stderr=subprocess.PIPE, text=True
+    )
     if done.returncode != 0:
-        raise errors.UserError(f"{study} could not be regenerated:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        complaint = done.stderr.removeprefix("error: ").rstrip()
+        raise errors.UserError(complaint if "Traceback" not in complaint else f"{script}.py failed:\n{complaint}")
 
 
-def _content() -> dict[Path, bytes]:
-    paths = [path for path in Path("results").rglob("*") if path.is_file()]
-    return {path: path.read_bytes() for path in [*sorted(paths), Path("README.md"), Path("README.zh.md")]}
-
-
-def _compare(before: dict[Path, bytes], after: dict[Path, bytes]) -> None:
-    changed = [path for path in before | after if before.get(path) != after.get(path)]
+def _check(studies: list[Study], copy: Path) -> None:
+    shutil.copytree(ROOT / "results", copy / "results")
+    for name in READMES:
+        if (ROOT / name).is_file():
+            shutil.copy(ROOT / name, copy / name)
+    _regenerate(studies, copy)
+    paths = sorted({path.relative_to(root) for root in (ROOT, copy) for path in _files(root)})
+    changed = [path for path in paths if _content(ROOT / path) != _content(copy / path)]
     for path in changed:
-        old, new = (side.get(path, b"").decode(errors="replace").splitlines() for side in (before, after))
-        print(
-            "\n".join([*difflib.unified_diff(old, new, f"committed {path}", f"regenerated {path}", "", "", 1, "")][:40])
-        )
-        if path in before:
-            path.write_bytes(before[path])
+        old, new = (_content(root / path).decode(errors="replace").splitlines() for root in (ROOT, copy))
+        lines = difflib.unified_diff(old, new, f"committed {path}", f"regenerated {path}", "", "", 1, "")
+        print("\n".join([*lines][:40]))
     if changed:
         print(f"{len(changed)} files differ from what their records give: {', '.join(map(str, changed))}")
         sys.exit(1)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    yield from (path for path in (root / "results").rglob("*") if path.is_file())
+    yield from (root / name for name in READMES)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file, of a text with the line ends that this project writes; nothing where there is none."""
+    content = path.read_bytes() if path.is_file() else b""
+    return content if path.suffix == ".npy" else content.replace(b"\r\n", b"\n")
 
 
 if __name__ == "__main__":

@@ -10,15 +10,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from temporal_shortcuts import errors
+from temporal_shortcuts import api, errors
 from temporal_shortcuts.analysis import records
 from temporal_shortcuts.study import Run, load_resolved
+
+ROOT = Path(__file__).parents[2]
 
 
 def program() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, required=True, help="the committed results/<study>/study.json")
-    parser.add_argument("--config", required=True, help="the study's file, for --configfile")
     parser.add_argument("--folder", type=Path, required=True, help="where to train; resumed if it is there")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--summary", action="store_true", help="make all results there, not the records alone")
@@ -27,6 +28,7 @@ def program() -> None:
     if not args.study.is_file():
         raise errors.UserError(f"{args.study} is not there: name a committed study, such as STUDY=demo.")
     study = load_resolved(args.study)
+    file, declared = api.declared_as(study.name, ROOT)
     runs = [
         run for run in study.runs if not args.runs or {run.variant, f"{run.variant}/seed{run.seed}"} & set(args.runs)
     ]
@@ -35,13 +37,25 @@ def program() -> None:
     )
     if unknown:
         raise errors.UserError(f"{args.study} has no run {sorted(unknown)[0]!r}: name variants, or <variant>/seed<k>.")
+    edited = {run.record for run in runs} - {run.record for run in declared.runs}
+    if edited:
+        raise errors.UserError(f"{file} no longer declares {sorted(edited)[0]}: undo the edit, or name other runs.")
     made = args.folder / "results" / study.name
     targets = ["all"] if args.summary else [str(made / run.record) for run in runs]
     places = [f"results={args.folder}/results", f"work={args.folder}/work", "front_page=False"]
-    command = ["snakemake", *targets, "--cores", str(args.cores), "--configfile", args.config]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        *targets,
+        "--cores",
+        str(args.cores),
+        "--configfile",
+        str(ROOT / file),
+    ]
     if subprocess.run([*command, "--config", *places]).returncode != 0:
         raise errors.UserError(
-            "the training did not finish; its last lines stand above, and the same command goes on from there."
+            "the training did not finish; its last lines are above, and the same command goes on from there."
         )
     console = Console(width=None if sys.stdout.isatty() else 120)
     equal = sum([_compare(console, run, args.study.parent, made) for run in runs])
@@ -59,7 +73,8 @@ def _compare(console: Console, run: Run, committed: Path, made: Path) -> bool:
         return False
     ours, theirs = (records.sidecar(folder / run.record) for folder in (made, committed))
     same = {
-        "record": (made / run.record).read_bytes() == (committed / run.record).read_bytes(),
+        "record": (made / run.record).read_text()
+        == (committed / run.record).read_text(),  # with any system's line ends
         "correct images": (made / run.record_files[2]).read_bytes() == (committed / run.record_files[2]).read_bytes(),
         "initial weights": ours["weights"]["initial"] == theirs["weights"]["initial"],
         "final weights": ours["weights"]["final"] == theirs["weights"]["final"],

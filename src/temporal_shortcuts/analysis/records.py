@@ -7,6 +7,7 @@ hashes of the weights; `.correct.npy`, one bit for each test image that the fina
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import math
@@ -106,20 +107,39 @@ def is_there(run: Run, folder: Path) -> bool:
     return all((folder / name).is_file() for name in run.record_files)
 
 
-def equal_record(run: Run, folder: Path) -> Path | None:
+def is_whole(run: Run, folder: Path, epochs: int) -> bool:
+    """Whether the run's record is there and its three files hold what was once written, as far as a look at them can say."""
+    return _is_whole(folder / run.record, run.fingerprint, epochs)
+
+
+def equal_record(run: Run, folder: Path, epochs: int) -> Path | None:
     """A whole record of the same fingerprint under another variant's name, as after a renaming."""
     for path in sorted(folder.glob(f"records/*/seed{run.seed}-{run.fingerprint}.csv")):
-        stem = str(path).removesuffix(".csv")
-        if path != folder / run.record and all(Path(stem + suffix).is_file() for suffix in SUFFIXES):
+        if path != folder / run.record and _is_whole(path, run.fingerprint, epochs):
             return path
     return None
 
 
+def _is_whole(path: Path, fingerprint: str, epochs: int) -> bool:
+    try:
+        header, *rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+        beside = sidecar(path)
+        return (
+            beside["fingerprint"] == fingerprint
+            and len(correct_images(path)) == beside["test_images"]
+            and isinstance(beside["weights"]["final"], str)
+            and tuple(header[: len(COLUMNS)]) == COLUMNS
+            and [row[0] for row in rows] == [str(epoch) for epoch in range(1, epochs + 1)]
+            and all(len([float(value) for value in row]) == len(header) for row in rows)
+        )
+    except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, csv.Error):
+        return False
+
+
 def remove_spent_states(study: Study, run: Run, folder: Path, states: Path) -> None:
-    """Remove the states of the run's chain that no run without a record needs."""
-    open_states = {
-        segment.state for other in study.runs if not is_there(other, folder) for segment in study.chain(other)
-    }
+    """Remove the states of the run's chain that no run without a whole record needs."""
+    open_runs = [other for other in study.runs if not is_whole(other, folder, study.epochs)]
+    open_states = {segment.state for other in open_runs for segment in study.chain(other)}
     for segment in study.chain(run):
         if segment.state not in open_states:
             (states / f"{segment.state}.state").unlink(missing_ok=True)

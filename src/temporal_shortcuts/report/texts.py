@@ -172,12 +172,20 @@ def splice(path: Path, results: Path) -> bool:
     A block stands between `<!-- block <study>/<name> -->` and `<!-- end -->`, each on a line of its own; a file that ends in
     `.zh.md` gets the Chinese blocks. Raises `UserError` naming file and line for an unknown block and a marker without partner.
     """
-    old = path.read_text(encoding="utf-8")
-    new = spliced(old, path, partial(_block, results, ".zh.md" if path.name.endswith(".zh.md") else ".md"))
-    if new == old:
+    if is_spliced(path, results):
         return False
-    write_atomically(path, new.encode())
+    write_atomically(path, _spliced_file(path, results).encode())
     return True
+
+
+def is_spliced(path: Path, results: Path) -> bool:
+    """Whether a README shows the blocks of the studies in `results` as they are."""
+    return _spliced_file(path, results) == path.read_text(encoding="utf-8")
+
+
+def _spliced_file(path: Path, results: Path) -> str:
+    suffix = ".zh.md" if path.name.endswith(".zh.md") else ".md"
+    return spliced(path.read_text(encoding="utf-8"), path, partial(_block, results, suffix))
 
 
 def spliced(text: str, path: Path, block: Callable[[str, str], str | None]) -> str:

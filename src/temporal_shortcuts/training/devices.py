@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from temporal_shortcuts.files import locking
+
 SCHEDULERS = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST", "PBS_JOBID", "LSB_JOBID")
 """Variables that say that a scheduler has chosen the GPU already."""
 
@@ -51,7 +53,8 @@ def gpu_slot(
             for device in devices:
                 with (folder / f"gpu-{device.replace('/', '-')}-{turn}.lock").open("w") as file:
                     try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        with locking(folder):
+                            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     except BlockingIOError:
                         continue
                     os.environ["CUDA_VISIBLE_DEVICES"] = device

@@ -1,0 +1,44 @@
+"""What Snakemake was asked for on its command line, where it needs another look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from temporal_shortcuts.api import declared
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.study import Study
+
+
+def check_touch(files: Iterable[str]) -> None:
+    """Raise `UserError` if one of the files that --touch would mark as up to date was never made."""
+    missing = [file for file in files if not Path(file).exists()]
+    if missing:
+        raise UserError(
+            f"{missing[0]} is not made yet, nor are {len(missing) - 1} other files: --touch only marks what is there; "
+            "run the same command without it."
+        )
+
+
+def check_device(study: Study, root: Path) -> None:
+    """Raise `UserError` if the study trains on a GPU and this machine has none, naming the studies that do without one."""
+    if study.protocol.device != "cuda":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        others = [str(file) for file, other in declared(root) if other.protocol.device == "cpu"]
+        raise UserError(
+            f"protocol.device of the study {study.name} is cuda, but torch finds no GPU here: run it on a machine with one, "
+            f"or give --configfile a study that runs on a CPU, such as {', '.join(others)}."
+        )
+
+
+def shows_blocks(readmes: Iterable[str], results: Path) -> bool:
+    """Whether README files show the studies' blocks as they are; not so where one of them cannot be read or has a slip."""
+    from temporal_shortcuts.report import texts
+
+    try:
+        return all(texts.is_spliced(Path(path), results) for path in readmes)
+    except (UserError, OSError, ValueError):
+        return False  # the job will say why
