@@ -163,7 +163,8 @@ def _made(text: str) -> Path:
     metrics, runs = tables.collect(study, folder)
     tables.write_table(metrics, folder / "metrics.csv")
     tables.write_table(runs, folder / "runs.csv")
-    for name, table in tables.tabulate(study, folder, tables.read_table(folder / "runs.csv")).items():
+    runs, metrics = (tables.read_table(folder / name) for name in ("runs.csv", "metrics.csv"))
+    for name, table in tables.tabulate(study, folder, runs, metrics).items():
         tables.write_table(table, folder / name)
     return folder
 

@@ -40,7 +40,7 @@ def test_metrics_hold_each_record_in_full_and_in_order(small):
 
 def test_runs_hold_the_endpoints_of_each_run(small):
     study, _, read = small
-    assert list(read.runs.columns) == tables.RUN_COLUMNS
+    assert list(read.runs.columns) == tables.run_columns(["last5", "final", "best"])
     for row, run in zip(read.runs.to_dict("records"), study.runs, strict=True):
         own = read.metrics[(read.metrics["variant"] == run.variant) & (read.metrics["seed"] == run.seed)]
         accuracy = own["test_accuracy"].to_numpy()
@@ -145,11 +145,11 @@ def test_files_beside_a_record_are_named(tmp_path):
     study = study_of(SMALL)
     write_results(study, tmp_path)
     record = tmp_path / study.runs[2].record
-    runs = tables.collect(study, tmp_path)[1]
+    metrics, runs = tables.collect(study, tmp_path)
     bits = record.with_suffix(".correct.npy")
     bits.write_bytes(bits.read_bytes()[:-20])
     with pytest.raises(UserError, match=bits.name):
-        tables.tabulate(study, tmp_path, runs)
+        tables.tabulate(study, tmp_path, runs, metrics)
     sidecar = record.with_suffix(".json")
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"fingerprint": "another"}))
     with pytest.raises(UserError, match=sidecar.name):

@@ -15,14 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from temporal_shortcuts.analysis import records, statistics, verdicts
+from temporal_shortcuts.analysis import endpoints, records, statistics, verdicts
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
 
 COLUMNS = ["epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
-RUN_COLUMNS = ["variant", "seed", "fingerprint", "epochs", "last5", "final", "best", "best_epoch"]
-RUN_COLUMNS += ["stable_epoch", "diverged_epoch", "weights_final"]
 WITH_CARRY = "test_accuracy_with_carry"
 AGAIN = "delete it and run the same command again, which makes it anew"
 
@@ -100,31 +98,56 @@ def collect(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
                 "seed": run.seed,
                 "fingerprint": run.fingerprint,
                 "epochs": len(record),
-                "stable_epoch": statistics.stable_epoch(record["test_accuracy"], study.resolved["tolerance"]),
+                "stable_epoch": endpoints.stable_epoch(record["test_accuracy"], study.resolved["tolerance"]),
                 "weights_final": read_sidecar(folder, run)["weights"]["final"],
             }
         )
     metrics = pd.concat(parts, ignore_index=True)
-    runs = pd.DataFrame(facts).merge(statistics.endpoints(metrics), on=["variant", "seed"], validate="one_to_one")
-    return metrics, runs[RUN_COLUMNS]
+    found = endpoints.endpoints(metrics, TestSet.of(study, folder).classes)
+    runs = pd.DataFrame(facts).merge(found, on=["variant", "seed"], validate="one_to_one")
+    return metrics, runs[run_columns(endpoints.available(found))]
+
+
+def run_columns(names: list[str]) -> list[str]:
+    """The columns of runs.csv, where these endpoints exist."""
+    first, last = ["variant", "seed", "fingerprint", "epochs"], ["stable_epoch", "diverged_epoch", "weights_final"]
+    return [*first, *names, "best_epoch", *last]
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """What the statistics need to know of the test images."""
+
+    images: int
+    classes: int
+    chance: float
+    """Share of the largest class: the accuracy of a network that has learned no more than that."""
+
+    @classmethod
+    def of(cls, study: Study, folder: Path) -> TestSet:
+        """From the sidecar of the study's first run; where it does not count the classes, ten equal ones."""
+        sidecar = read_sidecar(folder, study.runs[0])
+        counts = sidecar.get("test_classes") or [sidecar["test_images"] / endpoints.CLASSES] * endpoints.CLASSES
+        return cls(sidecar["test_images"], len(counts), max(counts) / sum(counts))
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def tabulate(study: Study, folder: Path, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables that follow from runs.csv and the kept bits: file name -> table."""
+def tabulate(study: Study, folder: Path, runs: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The tables that follow from runs.csv, metrics.csv and the kept bits: file name -> table, as `outputs.tables_of` lists them."""
+    test_set = TestSet.of(study, folder)
     return {
-        "summary.csv": summary(study.resolved, runs),
+        "summary.csv": summary(study.resolved, runs, test_set.chance),
         "stability.csv": stability(study.resolved, runs),
-        "comparisons.csv": statistics.comparisons(study.resolved, runs),
+        "comparisons.csv": statistics.comparisons(study.resolved, runs, test_set.images),
         "image_bootstrap.csv": statistics.image_bootstrap(study.resolved, correct_images(study, folder)),
-        "claims.csv": verdicts.verdicts(study.resolved, runs),
+        "claims.csv": verdicts.verdicts(study.resolved, runs, test_set.images),
     }
 
 
-def summary(resolved: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a variant: n, how many diverged, mean and standard deviation of each endpoint, the published value (fractions)."""
+def summary(resolved: Mapping[str, Any], runs: pd.DataFrame, chance: float) -> pd.DataFrame:
+    """One row a variant: n, how many diverged, mean and standard deviation of each endpoint, the published value, chance (fractions)."""
     rows = []
     for name, variant in resolved["variants"].items():
         own = runs[runs["variant"] == name]
@@ -134,9 +157,9 @@ def summary(resolved: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame:
             "n": len(own),
             "diverged": int(own["diverged_epoch"].notna().sum()),
         }
-        for endpoint in ("last5", "final", "best"):
+        for endpoint in endpoints.available(runs):
             row |= {f"{endpoint}_mean": own[endpoint].mean(), f"{endpoint}_sd": own[endpoint].std(ddof=1)}
-        rows.append(row | {"published": variant["published"]})
+        rows.append(row | {"published": variant["published"], "chance": chance})
     return statistics.rounded(pd.DataFrame(rows).astype({"published": float}))
 
 
