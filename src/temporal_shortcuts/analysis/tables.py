@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from temporal_shortcuts.analysis import endpoints, records, statistics, verdicts
+from temporal_shortcuts.analysis import costs, endpoints, learning_rates, records, statistics, variance, verdicts
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
+from temporal_shortcuts.study.outputs import tables_of
 
 COLUMNS = ["epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
 WITH_CARRY = "test_accuracy_with_carry"
@@ -36,10 +37,15 @@ class Tables:
     comparisons: pd.DataFrame
     image_bootstrap: pd.DataFrame
     claims: pd.DataFrame
+    decision_cost: pd.DataFrame | None = None
+    learning_rates: pd.DataFrame | None = None
+    variance: pd.DataFrame | None = None
+    """The last three are None where the study's variants give no such table (`outputs.tables_of`)."""
 
     @classmethod
     def read(cls, folder: Path) -> Tables:
-        return cls(**{name: read_table(folder / f"{name}.csv") for name in cls.__dataclass_fields__})
+        paths = {field.name: (folder / f"{field.name}.csv", field.default is MISSING) for field in fields(cls)}
+        return cls(**{name: read_table(path) for name, (path, needed) in paths.items() if needed or path.is_file()})
 
 
 # -- records -----------------------------------------------------------------------------------------------------------
@@ -139,13 +145,27 @@ class TestSet:
 def tabulate(study: Study, folder: Path, runs: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The tables that follow from runs.csv, metrics.csv and the kept bits: file name -> table, as `outputs.tables_of` lists them."""
     test_set = TestSet.of(study, folder)
-    return {
+    made = {
         "summary.csv": summary(study.resolved, runs, test_set.chance),
         "stability.csv": stability(study.resolved, runs),
         "comparisons.csv": statistics.comparisons(study.resolved, runs, test_set.images),
         "image_bootstrap.csv": statistics.image_bootstrap(study.resolved, correct_images(study, folder)),
         "claims.csv": verdicts.verdicts(study.resolved, runs, test_set.images),
     }
+    for name in set(tables_of(study.resolved)) - set(made):
+        made[name] = _added(name, study, runs, metrics, test_set.images)
+    return made
+
+
+def _added(name: str, study: Study, runs: pd.DataFrame, metrics: pd.DataFrame, test_images: int) -> pd.DataFrame:
+    """A table that a study has because of its variants."""
+    match name:
+        case "decision_cost.csv":
+            return costs.decision_cost(study, runs, test_images)
+        case "learning_rates.csv":
+            return learning_rates.learning_rates(study.resolved, metrics, test_images)
+        case _:
+            return variance.variance(study.resolved, runs)
 
 
 def summary(resolved: Mapping[str, Any], runs: pd.DataFrame, chance: float) -> pd.DataFrame:
