@@ -19,8 +19,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from temporal_shortcuts.analysis.statistics import MOST_N, pairs_needed, sign_flip_p
-from temporal_shortcuts.analysis.verdicts import COLUMNS, judge, step_down, verdicts
+from temporal_shortcuts.analysis.statistics import MOST_N, pairs_needed, pairs_to_decide, sign_flip_p
+from temporal_shortcuts.analysis.verdicts import COLUMNS, decide, judge, step_down, verdicts
 from temporal_shortcuts.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -421,6 +421,25 @@ def test_a_claim_with_the_needed_n_is_decided_four_times_in_five(claim: dict, si
         found += [row["verdict"] for row in judge([{**claim, "endpoint": "last5"}], {"last5": values})]
     assert 0.80 - slack(0.8, draws) <= found.count("supported") / draws <= 0.84 + slack(0.8, draws)
     assert found.count("contradicted") == 0
+
+
+@pytest.mark.parametrize("claim", [{**BETTER, "margin": 0.3}, NEGLIGIBLE], ids=lambda claim: claim["test"])
+@pytest.mark.parametrize("effect", [0.0, 0.1, 0.6])
+def test_with_a_margin_the_needed_n_decides_either_way_four_times_in_five(claim: dict, effect: float) -> None:
+    draws, rng = 1_000, np.random.default_rng(22)
+    n = pairs_to_decide(effect, 0.4, 0.3, (0.05, 0.05), claim["test"] == "negligible")
+    found = []
+    for _ in range(draws):
+        values = {"v": dict(enumerate(rng.normal(80 + effect, 0.4, n))), "b": dict.fromkeys(range(n), 80.0)}
+        found += decide([{**claim, "endpoint": "e"}], {"e": values})
+    decided = 1 - found.count("undecided") / draws
+    assert 0.80 - slack(0.8, draws) <= decided <= 0.88 + slack(0.8, draws)
+
+
+def test_needed_n_with_a_margin_is_more_than_did_not_decide() -> None:
+    for mean in np.linspace(0, 0.6, 13):
+        row = verdicts_on([{**BETTER, "margin": 0.3}], {"b": np.full(8, 80.0), "v": around(80 + mean, 8, 0.2)}).iloc[0]
+        assert row["verdict"] != "undecided" or row["needed_n"] > 8
 
 
 def test_needed_n_is_for_the_observed_effect_at_the_level_of_the_test() -> None:

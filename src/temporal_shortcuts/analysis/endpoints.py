@@ -1,4 +1,4 @@
-"""The endpoints: the numbers that one run is reduced to, each with its column of the record, how it is made, and its words.
+"""The endpoints: the numbers that one run is reduced to, each with its column of the record and how it is made.
 
 Which endpoints a study has follows from its records. All that exist stand in the tables; the study's primary endpoint, or the one
 that a claim names, decides a verdict.
@@ -28,13 +28,10 @@ CLASSES = 10
 class Endpoint:
     """A number of a run, a fraction of the test images."""
 
-    name: str
     column: str
     """Of the record."""
     make: Callable[[Floats], float]
     """From the column's values, one an epoch."""
-    words: Mapping[str, str]
-    """What it is, by language."""
 
 
 def _last(values: Floats) -> float:
@@ -50,73 +47,16 @@ def _highest(values: Floats) -> float:
 
 
 ENDPOINTS: dict[str, Endpoint] = {
-    endpoint.name: endpoint
-    for endpoint in (
-        Endpoint(
-            "last5",
-            "test_accuracy",
-            _mean_of_last,
-            {"en": "mean test accuracy of the last five epochs", "zh": "最后五个 epoch 的平均测试准确率"},
-        ),
-        Endpoint(
-            "final",
-            "test_accuracy",
-            _last,
-            {"en": "test accuracy of the last epoch", "zh": "最后一个 epoch 的测试准确率"},
-        ),
-        Endpoint(
-            "best",
-            "test_accuracy",
-            _highest,
-            {
-                "en": "highest test accuracy of any epoch, which the test set chose",
-                "zh": "所有 epoch 中最高的测试准确率（由测试集选出）",
-            },
-        ),
-        Endpoint(
-            "averaged",
-            "averaged_test_accuracy",
-            _last,
-            {"en": "test accuracy of the mean of the weights", "zh": "权重平均值的测试准确率"},
-        ),
-        Endpoint(
-            "re_estimated",
-            "averaged_re_estimated_test_accuracy",
-            _last,
-            {
-                "en": "test accuracy of the mean of the weights, batch-norm statistics re-estimated without the carry",
-                "zh": "权重平均值的测试准确率（批归一化统计量在无 carry 时重新估计）",
-            },
-        ),
-        Endpoint(
-            "last_re_estimated",
-            "re_estimated_test_accuracy",
-            _last,
-            {
-                "en": "test accuracy of the last weights, batch-norm statistics re-estimated without the carry",
-                "zh": "最终权重的测试准确率（批归一化统计量在无 carry 时重新估计）",
-            },
-        ),
-        Endpoint(
-            "with_carry",
-            "test_accuracy_with_carry",
-            _last,
-            {
-                "en": "test accuracy of the last epoch, evaluated with the carry",
-                "zh": "最后一个 epoch 的测试准确率（评估时保留 carry）",
-            },
-        ),
-        Endpoint(
-            "averaged_with_carry",
-            "averaged_test_accuracy_with_carry",
-            _last,
-            {
-                "en": "test accuracy of the mean of the weights, evaluated with the carry",
-                "zh": "权重平均值的测试准确率（评估时保留 carry）",
-            },
-        ),
-    )
+    "last5": Endpoint("test_accuracy", _mean_of_last),
+    "final": Endpoint("test_accuracy", _last),
+    "best": Endpoint("test_accuracy", _highest),
+    "averaged": Endpoint("averaged_test_accuracy", _last),
+    "re_estimated": Endpoint("averaged_re_estimated_test_accuracy", _last),
+    "last_re_estimated": Endpoint("re_estimated_test_accuracy", _last),
+    "with_carry": Endpoint("test_accuracy_with_carry", _last),
+    "averaged_with_carry": Endpoint("averaged_test_accuracy_with_carry", _last),
 }
+"""By name, in the order of the tables; docs/statistics.md says what each means, report/wording.py how a text calls it."""
 PRIMARY = "last5"
 """The endpoint that decides where a study declares none."""
 
@@ -140,19 +80,19 @@ def endpoints(metrics: pd.DataFrame, classes: int = CLASSES) -> pd.DataFrame:
     endpoint but `best` counts no higher than chance on `classes` classes, whichever class the test set has most of. Raises
     `UserError` where an accuracy is missing: leaving the run out would flatter.
     """
-    kept = [endpoint for endpoint in ENDPOINTS.values() if endpoint.column in metrics.columns]
+    kept = {name: endpoint for name, endpoint in ENDPOINTS.items() if endpoint.column in metrics.columns}
     runs = []
     for (variant, seed), run in metrics.groupby(["variant", "seed"], sort=False):
         run = run.sort_values("epoch")
-        _check_complete(run, kept)
+        _check_complete(run, dict.fromkeys(endpoint.column for endpoint in kept.values()))
         runs.append({"variant": variant, "seed": seed, **_endpoints_of(run, kept, 1 / classes)})
-    columns = ["variant", "seed", *(endpoint.name for endpoint in kept), "best_epoch", "diverged_epoch"]
+    columns = ["variant", "seed", *kept, "best_epoch", "diverged_epoch"]
     return pd.DataFrame(runs, columns=columns).astype({"diverged_epoch": "Int64"})
 
 
-def _check_complete(run: pd.DataFrame, kept: list[Endpoint]) -> None:
+def _check_complete(run: pd.DataFrame, columns: Iterable[str]) -> None:
     """The test accuracy must be there in each epoch, what later columns hold in the last one at least."""
-    for column in dict.fromkeys(endpoint.column for endpoint in kept):
+    for column in columns:
         rows = run if column == "test_accuracy" else run.tail(1)
         missing = rows[rows[column].isna()]
         if len(missing):
@@ -163,10 +103,10 @@ def _check_complete(run: pd.DataFrame, kept: list[Endpoint]) -> None:
             )
 
 
-def _endpoints_of(run: pd.DataFrame, kept: list[Endpoint], chance: float) -> dict[str, Any]:
+def _endpoints_of(run: pd.DataFrame, kept: Mapping[str, Endpoint], chance: float) -> dict[str, Any]:
     epoch, accuracy = run["epoch"].to_numpy(), run["test_accuracy"].to_numpy(float)
     diverged = epoch[~np.isfinite(run["train_loss"].to_numpy(float))]
-    values = {endpoint.name: endpoint.make(run[endpoint.column].to_numpy(float)) for endpoint in kept}
+    values = {name: endpoint.make(run[endpoint.column].to_numpy(float)) for name, endpoint in kept.items()}
     if len(diverged):
         values = {name: value if name == "best" else min(value, chance) for name, value in values.items()}
     return values | {

@@ -160,7 +160,7 @@ def _detectable_effect(n: int, level: float) -> float:
 
 
 def deciding_difference(n: int, level: float) -> float:
-    """The smallest mean difference, in standard deviations of the differences, that the t-test tells apart from 0 with n pairs."""
+    """The smallest mean difference that is significant in the t-test of n pairs, in standard deviations of the differences."""
     return float(special.stdtrit(n - 1, 1 - level / 2)) / n**0.5
 
 
