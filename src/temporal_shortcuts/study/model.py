@@ -293,7 +293,7 @@ def resolve(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Stud
         "benchmark": config["benchmark"],
         "tolerance": config["tolerance"],
         "variants": variants,
-        "claims": [_without_defaults(claim) for claim in config["claims"]],
+        "claims": config["claims"],
     }
     resolved |= _without_defaults({key: config[key] for key in ("endpoint", "margin") if key in config})
     return Study(resolved)
