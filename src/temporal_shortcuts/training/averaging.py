@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -46,8 +47,6 @@ class WeightAverage:
 
 def re_estimated(network: Network, batches: Iterable[Tensor]) -> Network:
     """A copy of the network whose batch-norm statistics are the mean over `batches` of images `[B, 3, H, W]`, without any carry."""
-    from torch.optim.swa_utils import update_bn  # imports the compiler: two seconds
-
     network = copy.deepcopy(network)
     update_bn(batches, network)
     return network

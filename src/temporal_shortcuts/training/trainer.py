@@ -1,6 +1,6 @@
 """A run's network, optimizer and batches, an epoch of training, and the state that holds all that the next epoch needs.
 
-SGD with momentum, a cosine schedule with a horizon of its own, random crop and flip, cross entropy: the published protocol
+Random crop and flip, cross entropy, and by default SGD with momentum at a cosine schedule's rate: the published protocol
 (docs/method.md). Everything random about epoch e is drawn from (seed, purpose, e), so a state needs no generator.
 """
 
@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import fuse_conv_bn_eval
-from torch.optim.sgd import sgd
 
 from temporal_shortcuts.data.images import Images
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.networks import resnet
 from temporal_shortcuts.study import Segment
-from temporal_shortcuts.training import numerics, shortcuts
+from temporal_shortcuts.training import numerics, optimization, shortcuts
 from temporal_shortcuts.training.averaging import WeightAverage, re_estimated
+from temporal_shortcuts.training.optimization import learning_rate
 
 MEAN = (0.4914, 0.4822, 0.4465)
 DEVIATION = (0.2023, 0.1994, 0.2010)
@@ -40,11 +40,6 @@ AVERAGED = (
     "averaged_test_accuracy_with_carry",
 )
 """And of the run's last epoch: with statistics estimated again without a carry, of averaged and of last weights, and with the carry on."""
-
-
-def learning_rate(settings: Mapping[str, Any], epoch: int) -> float:
-    """The rate of an epoch (`epoch` completed before it): cosine annealing from `learning_rate` to 0 at `schedule_epochs`."""
-    return 0.5 * settings["learning_rate"] * (1.0 + math.cos(math.pi * epoch / settings["schedule_epochs"]))
 
 
 class Batches:
@@ -114,7 +109,7 @@ class Trainer:
             torch.use_deterministic_algorithms(True)  # numerics.prepare has told torch; this tells the compiler too
             self.forward = torch.compile(self.network)
         self.parameters = dict(self.network.named_parameters())
-        self.momentum: list[Tensor | None] = [None] * len(self.parameters)
+        self.optimizer = optimization.make(self.parameters, self.settings)
         self.epoch, self.step = 0, 0
         self.loss = torch.zeros((), dtype=torch.float64, device=device)
         self.right = torch.zeros((), dtype=torch.int64, device=device)
@@ -172,27 +167,11 @@ class Trainer:
             parameter.grad = None
         with self._autocast():
             logits = self.forward(images, hook)
-            loss = F.cross_entropy(logits, labels)
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.settings.get("label_smoothing", 0.0))
         loss.backward()
-        self._update()
+        self.optimizer.step(learning_rate(self.settings, self.epoch))
         self.loss += loss.detach().double() * len(images)
         self.right += (logits.detach().argmax(1) == labels).sum()
-
-    @torch.no_grad()
-    def _update(self) -> None:
-        """A step of SGD with momentum; `torch.optim.SGD` does the same, but imports the compiler first: two seconds a job."""
-        sgd(
-            list(self.parameters.values()),
-            [parameter.grad for parameter in self.parameters.values()],
-            self.momentum,
-            fused=True,
-            lr=learning_rate(self.settings, self.epoch),
-            momentum=self.settings["momentum"],
-            weight_decay=self.settings["weight_decay"],
-            dampening=0.0,
-            nesterov=False,
-            maximize=False,
-        )
 
     def _end_epoch(self) -> None:
         n = len(self.batches.train)
@@ -305,8 +284,7 @@ class Trainer:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that the rest of the run depends on: tensors and facts, of a moment after a step or an epoch."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        moved = zip(self.parameters, self.momentum, strict=True)
-        tensors |= {f"momentum.{name}": buffer for name, buffer in moved if buffer is not None}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
         if isinstance(self.shortcut, shortcuts.Recorder) and self.step == 0:
             tensors |= {f"recorded.{name}": tensor for name, tensor in self.recorded.items()}
         elif self.shortcut is not None:
@@ -334,15 +312,13 @@ class Trainer:
                 "from the work folder and run the same command again."
             )
         parts: dict[str, dict[str, Tensor]] = {
-            part: {} for part in ("network", "momentum", "recorded", "shortcut", "average")
+            part: {} for part in ("network", "optimizer", "recorded", "shortcut", "average")
         }
         for key, tensor in tensors.items():
             part, name = key.split(".", 1)
             parts[part][name] = tensor if name == "count" else tensor.to(self.device)
         self.network.load_state_dict(parts["network"])
-        for index, (name, parameter) in enumerate(self.parameters.items()):
-            if name in parts["momentum"]:
-                self.momentum[index] = torch.empty_like(parameter).copy_(parts["momentum"][name])
+        self.optimizer.load(parts["optimizer"])
         self.epoch, self.step, self.rows = facts["epoch"], facts["step"], list(facts["rows"])
         self.loss.fill_(float.fromhex(facts["loss"]))
         self.right.fill_(facts["right"])
