@@ -459,7 +459,7 @@ def test_needed_n_is_for_the_observed_effect_at_the_level_of_the_test() -> None:
 @pytest.mark.parametrize("scenario", error_rates.SCENARIOS)
 @pytest.mark.parametrize("images", [64, 10_000])
 def test_wrong_verdicts_keep_their_level_in_the_study_as_declared(scenario: str, images: int) -> None:
-    draws, few = 400, images < 10_000
+    draws, few = 250, images < 10_000
     margin, deviation = (400 / images, 100 / images) if few else (error_rates.MARGIN, error_rates.DEVIATION)
     truth = error_rates.SCENARIOS[scenario]
     rate, _ = error_rates.simulate(truth, draws, 31, deviation=deviation, images=images, margin=margin)
@@ -475,7 +475,7 @@ def test_a_claim_keeps_the_endpoint_that_it_names() -> None:
 
 
 def test_the_declared_study_has_the_power_that_the_docs_state() -> None:
-    draws, rows = 400, re.findall(r"^\| (\w[\w.]+) \|((?: \d+ % \|){4})$", DOCS.read_text(), re.MULTILINE)
+    draws, rows = 300, re.findall(r"^\| (\w[\w.]+) \|((?: \d+ % \|){4})$", DOCS.read_text(), re.MULTILINE)
     tables = [rows[: len(error_rates.CLAIMS)], rows[len(error_rates.CLAIMS) :]]
     for scenario, written in zip(("nothing differs", "as pilot and probe suggest"), tables, strict=True):
         _, found = error_rates.simulate(error_rates.SCENARIOS[scenario], draws, 32)

@@ -20,6 +20,8 @@ from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
+from temporal_shortcuts.analysis.endpoints import PRIMARY as PRIMARY
+from temporal_shortcuts.analysis.endpoints import SMOOTHING as SMOOTHING
 from temporal_shortcuts.analysis.endpoints import Floats, available
 from temporal_shortcuts.errors import UserError
 
