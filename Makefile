@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 CORES ?= 2
 
-.PHONY: demo test test-all lint tables check-tables verify report watch schema bench clean
+.PHONY: demo test test-all lint tables check-tables verify report watch plan schema bench clean
 
 $(VENV)/.done: envs/requirements.lock
 	$(or $(shell command -v $(PYTHON)),python3) -m venv $(VENV)
@@ -49,6 +49,9 @@ watch: $(VENV)/.done  ## A live view of what is training.
 
 schema: $(VENV)/.done  ## Write the JSON Schema of a study's file, for editors, from the types that declare it.
 	python workflow/scripts/schema.py > workflow/schemas/study.schema.json
+
+plan: $(VENV)/.done  ## What it takes to decide a study's open claims: make plan STUDY=laptop HOURS=2
+	python workflow/scripts/plan.py --study results/$(or $(STUDY),laptop)/study.json --cores $(CORES) $(if $(HOURS),--hours $(HOURS))
 
 bench: $(VENV)/.done  ## Measure speed, as ratios, and write benchmarks/results/.
 	python benchmarks/bench.py

@@ -51,7 +51,7 @@ def test_a_record_holds_what_was_declared_found_and_measured(
     assert sidecar["settings"]["width"] == 2
     assert sidecar["data"] == study.data.identity
     assert sidecar["forced"] is False
-    assert sidecar["test_images"] == 10
+    assert sidecar["test_images"] == sum(sidecar["test_classes"]) == 10
     (environment,) = sidecar["environments"]
     assert environment["torch"] == torch.__version__
     assert environment["instruction_set"] == "avx2"

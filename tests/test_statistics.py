@@ -21,6 +21,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
+from temporal_shortcuts.analysis import endpoints as e
 from temporal_shortcuts.analysis import statistics as s
 from temporal_shortcuts.errors import UserError
 
@@ -51,22 +52,49 @@ def test_endpoints_known_answer() -> None:
         ("diverged", 0): [0.5, 0.1, 0.1],
     }
     metrics = metrics_of(curves, {("diverged", 0): [2.0, math.inf, math.nan]})
-    runs = s.endpoints(metrics)
+    runs = e.endpoints(metrics)
     assert runs[["variant", "seed"]].to_records(index=False).tolist() == list(curves)  # the study's order
-    assert runs["last5"].tolist() == pytest.approx([0.7, 0.3, 0.7 / 3])
+    assert runs["last5"].tolist() == pytest.approx([0.7, 0.3, 0.1])  # diverged: no higher than chance
     assert runs["final"].tolist() == [0.9, 0.4, 0.1]
     assert runs["best"].tolist() == [0.9, 0.4, 0.5]
     assert runs["best_epoch"].tolist() == [3, 2, 1]  # the first that reached it
     assert runs["diverged_epoch"].isna().tolist() == [True, True, False]
     assert runs["diverged_epoch"].iloc[2] == 2
     # within a run, rows need no order
-    again = s.endpoints(metrics.sort_values("epoch", ascending=False, kind="stable"))
+    again = e.endpoints(metrics.sort_values("epoch", ascending=False, kind="stable"))
     assert again.set_index(["variant", "seed"]).loc[("z_last_by_name", 1), "final"] == 0.9
 
 
 def test_a_missing_accuracy_is_refused() -> None:
+    metrics = metrics_of({("a", 7): [0.1, math.nan]}, {})
     with pytest.raises(UserError, match="test_accuracy of a, seed 7, epoch 2 is missing"):
-        s.endpoints(metrics_of({("a", 7): [0.1, math.nan]}, {}))
+        e.endpoints(metrics)
+    later = metrics.assign(test_accuracy=0.5, averaged_test_accuracy=[0.5, math.nan])
+    with pytest.raises(UserError, match="averaged_test_accuracy of a, seed 7, epoch 2 is missing"):
+        e.endpoints(later)
+
+
+def test_every_endpoint_that_the_record_has() -> None:
+    empty = math.nan
+    metrics = metrics_of({("a", 0): [0.1, 0.5, 0.4], ("a", 1): [0.2, 0.3, 0.6]}, {})
+    assert e.available(e.endpoints(metrics)) == ["last5", "final", "best"]
+    metrics["averaged_test_accuracy"] = [empty, 0.61, 0.62] * 2
+    metrics["averaged_re_estimated_test_accuracy"] = [empty, empty, 0.63] * 2
+    metrics["re_estimated_test_accuracy"] = [empty, empty, 0.64] * 2
+    metrics["test_accuracy_with_carry"] = [0.1, 0.2, 0.65] * 2
+    metrics["averaged_test_accuracy_with_carry"] = [empty, empty, 0.66] * 2
+    runs = e.endpoints(metrics)
+    assert e.available(runs) == list(e.ENDPOINTS)
+    assert runs[list(e.ENDPOINTS)[3:]].to_numpy().tolist() == [[0.62, 0.63, 0.64, 0.65, 0.66]] * 2
+
+
+def test_a_diverged_run_counts_no_higher_than_chance_whatever_the_shares_of_the_classes() -> None:
+    curves = {("nine_to_one", 0): [0.9] * 6, ("stopped", 0): [0.6, 0.7, 0.9, 0.9, 0.9, 0.9], ("ok", 0): [0.9] * 6}
+    losses = {("nine_to_one", 0): [math.nan] * 6, ("stopped", 0): [1.0, 1.0, *[math.nan] * 4]}
+    runs = e.endpoints(metrics_of(curves, losses), classes=2)
+    assert runs["last5"].tolist() == pytest.approx([0.5, 0.5, 0.9])
+    assert runs["final"].tolist() == [0.5, 0.5, 0.9]
+    assert runs["best"].tolist() == [0.9, 0.9, 0.9]
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=30), st.integers(0, 40))
@@ -74,14 +102,14 @@ def test_stable_epoch_against_its_definition(percent: list[int], tolerance: int)
     n = len(percent)
     smoothed = [np.mean(percent[max(0, e - 2) : e + 3]) for e in range(n)]
     stable = [all(abs(x - smoothed[-1]) <= tolerance + 1e-9 for x in smoothed[e:]) for e in range(n)]
-    assert s.stable_epoch(np.array(percent) / 100, tolerance / 100) == stable.index(True) + 1
+    assert e.stable_epoch(np.array(percent) / 100, tolerance / 100) == stable.index(True) + 1
 
 
 def test_stable_epoch_known_answers() -> None:
-    assert s.stable_epoch([0.5], 0.01) == 1
-    assert s.stable_epoch([0.9] * 10, 0.0) == 1
-    assert s.stable_epoch([0.0] * 5 + [1.0] * 10, 0.01) == 8  # epoch 7 still averages one 0 among five
-    assert s.stable_epoch([0.0] * 5 + [1.0] * 10, 0.2) == 7
+    assert e.stable_epoch([0.5], 0.01) == 1
+    assert e.stable_epoch([0.9] * 10, 0.0) == 1
+    assert e.stable_epoch([0.0] * 5 + [1.0] * 10, 0.01) == 8  # epoch 7 still averages one 0 among five
+    assert e.stable_epoch([0.0] * 5 + [1.0] * 10, 0.2) == 7
 
 
 # One comparison -------------------------------------------------------------------------------------------------------
@@ -152,6 +180,28 @@ def test_equal_differences_count_no_more_than_the_resolution() -> None:
     assert shifted.t_low < 0.3 < shifted.t_high
 
 
+def test_the_floor_is_one_test_image() -> None:
+    assert s.resolution(10_000) == s.RESOLUTION
+    one_image = 100 / 64
+    three = s.compare([50 + one_image] * 3, [50.0] * 3, s.resolution(64))
+    assert three.p_t == pytest.approx(2 * stats.t.sf(math.sqrt(3), 2))  # each one image better proves nothing
+    assert s.compare([50 + one_image] * 3, [50.0] * 3).p_t < 2e-5
+
+
+@pytest.mark.parametrize("disagreement", [0.005, 0.02, 0.1])
+@pytest.mark.parametrize("images", [64, 359, 1_000, 10_000])
+def test_with_the_floor_the_test_keeps_its_level_on_whole_images(images: int, disagreement: float) -> None:
+    draws, rng = 20_000, np.random.default_rng(images)
+    for n, level in itertools.product((3, 5, 10), (0.05, 0.05 / 7)):
+        better, worse = rng.binomial(
+            images, disagreement / 2, (2, draws, n)
+        )  # images that only one of two runs gets right
+        differences = (better - worse) * 100 / images
+        error = np.maximum(differences.std(axis=1, ddof=1), s.resolution(images)) / math.sqrt(n)
+        p = 2 * stats.t.sf(np.abs(differences.mean(axis=1)) / error, n - 1)
+        assert np.mean(p <= level) <= level + slack(level, draws)
+
+
 def test_intervals_cover_and_tests_keep_their_level(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s, "bca_interval", functools.partial(s.bca_interval, resamples=999))  # for speed
     draws, n, rng = 1_000, 12, np.random.default_rng(3)
@@ -207,6 +257,36 @@ def test_the_detectable_difference_is_found_four_times_in_five(n: int) -> None:
     draws = 4_000
     samples = np.random.default_rng(n).normal(s.detectable_difference(n, 2.0), 2, (draws, n))
     assert np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue <= 0.05) == pytest.approx(0.8, abs=slack(0.8, draws))
+
+
+@pytest.mark.parametrize("about_margin", [False, True])
+@pytest.mark.parametrize(("n", "mean"), [(3, 0.1), (6, 0.0), (10, 0.15), (10, 0.6)])
+def test_power_to_decide_is_that_of_a_simulation(n: int, mean: float, about_margin: bool) -> None:
+    draws, sd, margin, levels = 40_000, 0.2, 0.3, (0.05 / 7, 0.05 / 14)
+    samples = np.random.default_rng(n).normal(mean, sd, (draws, n))
+    limit = margin if about_margin else 0.0
+    p = [stats.ttest_1samp(samples, limit, axis=1, alternative="greater").pvalue]
+    p += [stats.ttest_1samp(samples, -limit, axis=1, alternative="less").pvalue]
+    within = [stats.ttest_1samp(samples, -margin, axis=1, alternative="greater").pvalue <= levels[0]]
+    within += [stats.ttest_1samp(samples, margin, axis=1, alternative="less").pvalue <= levels[1]]
+    decided = np.mean((p[0] <= levels[0] / 2) | (p[1] <= levels[1] / 2) | (within[0] & within[1]))
+    power = s.power_to_decide(n, mean, sd, margin, levels, about_margin)
+    assert power == pytest.approx(decided, abs=slack(max(power, 0.01), draws))
+
+
+def test_power_to_decide_without_a_margin_is_that_of_the_t_test() -> None:
+    ours = s.power_to_decide(8, 1.0, 1.0, 1e-12, (0.05, 0.05))
+    assert ours == pytest.approx(TTestPower().power(1.0, 8, 0.05), abs=1e-6)
+
+
+@pytest.mark.parametrize("about_margin", [False, True])
+@pytest.mark.parametrize("mean", [0.0, 0.1, 0.4])
+def test_pairs_to_decide_is_the_smallest_that_is_enough(mean: float, about_margin: bool) -> None:
+    n = s.pairs_to_decide(mean, 0.5, 0.3, (0.01, 0.01), about_margin)
+    few, enough = (s.power_to_decide(pairs, mean, 0.5, 0.3, (0.01, 0.01), about_margin) for pairs in (n - 1, n))
+    assert few < 0.8 <= enough
+    assert s.pairs_to_decide(0.3, 0.5, 0.3, (0.01, 0.01), about_margin=True) == s.MOST_N  # on the margin: never
+    assert s.pairs_to_decide(5.0, 0.01, 0.3, (0.01, 0.01)) == s.SMALLEST_N
 
 
 @pytest.mark.parametrize("family", range(1, 13))

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from synthetic import CARRY, SMALL, run_program, study_of, tabulated, write_results
 
-from temporal_shortcuts.analysis import tables
+from temporal_shortcuts.analysis import endpoints, tables
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study
-from temporal_shortcuts.study.outputs import COLLECTED, TABULATED
+from temporal_shortcuts.study.outputs import COLLECTED, tables_of
 
 DIVERGED = {"variants": {"lr_diverged": {"learning_rate": 1.0, "label": "learning rate 1"}}}
 
@@ -40,7 +40,7 @@ def test_metrics_hold_each_record_in_full_and_in_order(small):
 
 def test_runs_hold_the_endpoints_of_each_run(small):
     study, _, read = small
-    assert list(read.runs.columns) == tables.RUN_COLUMNS
+    assert list(read.runs.columns) == tables.run_columns(["last5", "final", "best"])
     for row, run in zip(read.runs.to_dict("records"), study.runs, strict=True):
         own = read.metrics[(read.metrics["variant"] == run.variant) & (read.metrics["seed"] == run.seed)]
         accuracy = own["test_accuracy"].to_numpy()
@@ -81,12 +81,49 @@ def test_the_carry_has_a_column_only_where_it_is_evaluated(small, tmp_path):
     assert tables.WITH_CARRY not in small[2].metrics.columns
 
 
+AVERAGED = {
+    "protocol": {"average_from": 7, "evaluate_with_carry": True},
+    "endpoint": "averaged",
+    "margin": 0.3,
+    "variants": {"fresh_order": {"shortcut": {"kind": "fresh_order", "onset": 6}}},
+}
+
+
+def test_all_endpoints_stand_in_the_tables_and_the_declared_one_decides(tmp_path):
+    study, read = tabulated(tmp_path, SMALL, AVERAGED)
+    names = list(endpoints.ENDPOINTS)
+    assert list(read.runs.columns) == tables.run_columns(names)
+    assert list(dict.fromkeys(read.comparisons["endpoint"])) == names
+    assert {f"{name}_mean" for name in names} < set(read.summary.columns)
+    assert set(read.claims["endpoint"]) == {"averaged"}
+    own = read.metrics[(read.metrics["variant"] == "benchmark") & (read.metrics["seed"] == 1)]
+    run = read.runs[(read.runs["variant"] == "benchmark") & (read.runs["seed"] == 1)].iloc[0]
+    assert run["averaged"] == own["averaged_test_accuracy"].iloc[-1]
+    assert own["averaged_test_accuracy"].notna().tolist() == [False] * 6 + [True] * 2
+    late = read.claims.set_index("id").loc["batch_res_late_gain"]
+    row = read.comparisons.set_index(["endpoint", "variant"]).loc[("averaged", "batch_res_late")]
+    assert late["estimate"] == row["mean_difference"]
+    assert set(read.variance["kind"]) == {"one_bit", "fresh_order"}
+    assert {f"{name}.csv" for name in ("decision_cost", "learning_rates", "variance")} < set(tables_of(study.resolved))
+
+
+def test_the_test_set_says_how_many_images_and_what_chance_is(small, tmp_path):
+    study, folder, read = small
+    assert tables.TestSet.of(study, folder) == tables.TestSet(400, 10, 0.1)
+    assert set(read.summary["chance"]) == {0.1}
+    study = study_of(SMALL)
+    write_results(study, tmp_path)
+    path = (tmp_path / study.runs[0].record).with_suffix(".json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"test_classes": [360, 40]}))
+    assert tables.TestSet.of(study, tmp_path) == tables.TestSet(400, 2, 0.9)
+
+
 def test_the_programs_write_the_same_bytes(small, tmp_path):
     study, folder, _ = small
     target = write_results(study, tmp_path / "small")
     for program in ("collect", "analyse"):
         assert run_program(program, "--study", target) == 0
-    for name in (*COLLECTED, *TABULATED):
+    for name in (*COLLECTED, *tables_of(study.resolved)):
         assert (target.parent / name).read_bytes() == (folder / name).read_bytes(), name
 
 
@@ -145,11 +182,11 @@ def test_files_beside_a_record_are_named(tmp_path):
     study = study_of(SMALL)
     write_results(study, tmp_path)
     record = tmp_path / study.runs[2].record
-    runs = tables.collect(study, tmp_path)[1]
+    metrics, runs = tables.collect(study, tmp_path)
     bits = record.with_suffix(".correct.npy")
     bits.write_bytes(bits.read_bytes()[:-20])
     with pytest.raises(UserError, match=bits.name):
-        tables.tabulate(study, tmp_path, runs)
+        tables.tabulate(study, tmp_path, runs, metrics)
     sidecar = record.with_suffix(".json")
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"fingerprint": "another"}))
     with pytest.raises(UserError, match=sidecar.name):

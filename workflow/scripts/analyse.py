@@ -1,4 +1,4 @@
-"""runs.csv and the kept bits -> summary.csv, stability.csv, comparisons.csv, image_bootstrap.csv and claims.csv."""
+"""runs.csv, metrics.csv and the kept bits -> summary.csv, comparisons.csv, claims.csv and the other tables of the study."""
 
 import argparse
 from pathlib import Path
@@ -15,8 +15,8 @@ def program() -> None:
     )
     arguments = parser.parse_args()
     folder = arguments.study.parent
-    runs = tables.read_table(folder / "runs.csv")
-    for name, table in tables.tabulate(load_resolved(arguments.study), folder, runs).items():
+    runs, metrics = (tables.read_table(folder / name) for name in ("runs.csv", "metrics.csv"))
+    for name, table in tables.tabulate(load_resolved(arguments.study), folder, runs, metrics).items():
         tables.write_table(table, folder / name)
 
 

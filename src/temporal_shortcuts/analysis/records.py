@@ -67,6 +67,7 @@ def write(run: Run, state: Path, folder: Path, *, keep_weights: bool = False) ->
         "environments": facts["environments"],
         "forced": facts["forced"],
         "test_images": facts["test_images"],
+        "test_classes": facts.get("test_classes"),
     }
     correct = io.BytesIO()
     np.save(correct, np.frombuffer(base64.b64decode(facts["correct"]), dtype=np.uint8))

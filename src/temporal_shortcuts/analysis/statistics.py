@@ -1,4 +1,4 @@
-"""What the runs of a study say: endpoints, paired comparisons, intervals and sample sizes.
+"""What the runs of a study say: paired comparisons, intervals and sample sizes.
 
 The seed is the unit. Variants are compared in pairs of runs with the same seed, and every difference is in percentage
 points of test accuracy. `docs/statistics.md` explains each choice and names its source. Nothing here draws from a
@@ -20,19 +20,19 @@ from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
+from temporal_shortcuts.analysis.endpoints import PRIMARY as PRIMARY
+from temporal_shortcuts.analysis.endpoints import SMOOTHING as SMOOTHING
+from temporal_shortcuts.analysis.endpoints import Floats, available
 from temporal_shortcuts.errors import UserError
 
-Floats = NDArray[np.float64]
 Study = Mapping[str, Any]
 BySeed = dict[str, dict[int, float]]
 
-ENDPOINTS = ("last5", "final", "best")
-PRIMARY = "last5"
 LEVEL = 0.05
 """Two-sided level of every test; 1 - LEVEL is the confidence of every interval."""
 POWER = 0.80
 RESOLUTION = 0.01
-"""Points, one test image of 10,000: a smaller standard deviation counts as this, so that equal values prove no more."""
+"""Points, one test image of 10,000: see `resolution`."""
 SMALLEST_N = 3
 """Fewest seeds for a verdict: with two, the standard deviation would rest on a single difference."""
 MOST_N = 10_000
@@ -40,58 +40,14 @@ MOST_N = 10_000
 EXACT_UP_TO = 20
 """Pairs up to which every sign pattern is enumerated; beyond it, `SIGN_DRAWS` random ones are drawn."""
 SIGN_DRAWS = 99_999
-SMOOTHING = 5
-"""Epochs in the moving average of `stable_epoch`, and at the end of the curve in `last5`."""
 
 
-# Endpoints ------------------------------------------------------------------------------------------------------------
+def resolution(test_images: int) -> float:
+    """Points, one test image: a smaller standard deviation of differences counts as this much.
 
-
-def endpoints(metrics: pd.DataFrame) -> pd.DataFrame:
-    """One row a run, in the order of `metrics`, from its rows `variant, seed, epoch, test_accuracy, train_loss`.
-
-    `last5` is the mean test accuracy of the last five epochs (of all, if there are fewer), `final` the last epoch's,
-    `best` the highest and `best_epoch` the first epoch that reached it; `diverged_epoch` is the first epoch whose
-    training loss is not finite, else missing. Accuracies are fractions, epochs count from 1. A diverged run counts with
-    the accuracy it has. Raises `UserError` where a test accuracy is missing: leaving the run out would flatter.
+    Accuracies are whole numbers of images, so equal differences prove no more than that the deviation is below one image.
     """
-    missing = metrics[metrics["test_accuracy"].isna()]
-    if len(missing):
-        row = missing.iloc[0]
-        raise UserError(
-            f"metrics.csv: test_accuracy of {row['variant']}, seed {row['seed']}, epoch {row['epoch']} is missing; "
-            "delete that run's record and train it again."
-        )
-    runs = [
-        {"variant": variant, "seed": seed, **_endpoints_of(run.sort_values("epoch"))}
-        for (variant, seed), run in metrics.groupby(["variant", "seed"], sort=False)
-    ]
-    columns = ["variant", "seed", *ENDPOINTS, "best_epoch", "diverged_epoch"]
-    return pd.DataFrame(runs, columns=columns).astype({"diverged_epoch": "Int64"})
-
-
-def _endpoints_of(run: pd.DataFrame) -> dict[str, Any]:
-    epoch, accuracy = run["epoch"].to_numpy(), run["test_accuracy"].to_numpy(float)
-    diverged = epoch[~np.isfinite(run["train_loss"].to_numpy(float))]
-    return {
-        "last5": float(accuracy[-SMOOTHING:].mean()),
-        "final": float(accuracy[-1]),
-        "best": float(accuracy.max()),
-        "best_epoch": int(epoch[accuracy.argmax()]),
-        "diverged_epoch": int(diverged[0]) if len(diverged) else pd.NA,
-    }
-
-
-def stable_epoch(test_accuracy: ArrayLike, tolerance: float) -> int:
-    """The first epoch, counted from 1, from which on the smoothed test accuracy stays near its value at the last epoch.
-
-    `test_accuracy` has one fraction an epoch. Smoothing is a centred moving average of five epochs; at both ends it
-    takes the epochs that are there, so the last value is the mean of the last three. Near is within `tolerance`, a
-    fraction too, limits included.
-    """
-    smoothed = pd.Series(np.asarray(test_accuracy, float)).rolling(SMOOTHING, center=True, min_periods=1).mean()
-    far = np.flatnonzero(np.abs(smoothed - smoothed.iloc[-1]) > tolerance + 1e-12)
-    return int(far[-1]) + 2 if len(far) else 1
+    return 100 / test_images
 
 
 # One paired comparison ------------------------------------------------------------------------------------------------
@@ -114,18 +70,18 @@ class Comparison:
     pair_correlation: float
 
 
-def compare(variant_values: ArrayLike, reference_values: ArrayLike) -> Comparison:
+def compare(variant_values: ArrayLike, reference_values: ArrayLike, floor: float = RESOLUTION) -> Comparison:
     """Compare two variants whose values, in percent, stand in pairs of the same seed: shapes `[n]` and `[n]`.
 
     What n cannot give is nan: everything at n = 0; all but the mean and the sign-flip p (which is 1) at n = 1; the BCa
     interval and the correlation at n = 2. `sd_difference` is as measured; the t interval, its p and the detectable
-    difference use at least `RESOLUTION` in its place, so they are defined where all differences are equal.
+    difference use at least `floor` points in its place (`resolution`), so they are defined where all differences are equal.
     """
     variant, reference = np.asarray(variant_values, float), np.asarray(reference_values, float)
     differences = variant - reference
     n = len(differences)
     mean = round(float(differences.mean()), 9) if n else nan  # an exact 0 where the differences cancel
-    error = standard_error(differences)
+    error = standard_error(differences, floor)
     t_low, t_high = (float(end) for end in stats.t.interval(1 - LEVEL, n - 1, mean, error)) if n > 1 else (nan, nan)
     bca_low, bca_high = bca_interval(differences)
     return Comparison(
@@ -143,10 +99,10 @@ def compare(variant_values: ArrayLike, reference_values: ArrayLike) -> Compariso
     )
 
 
-def standard_error(values: Floats) -> float:
-    """Of the mean of `values [n]`, in points, from a standard deviation of at least `RESOLUTION`; nan below n = 2."""
+def standard_error(values: Floats, floor: float = RESOLUTION) -> float:
+    """Of the mean of `values [n]`, in points, from a standard deviation of at least `floor`; nan below n = 2."""
     n = len(values)
-    return max(float(values.std(ddof=1)), RESOLUTION) / sqrt(n) if n > 1 else nan
+    return max(float(values.std(ddof=1)), floor) / sqrt(n) if n > 1 else nan
 
 
 def bca_interval(differences: Floats, resamples: int = 9_999) -> tuple[float, float]:
@@ -206,7 +162,7 @@ def _detectable_effect(n: int, level: float) -> float:
 
 
 def deciding_difference(n: int, level: float) -> float:
-    """The smallest mean difference, in standard deviations of the differences, that the t-test tells apart from 0 with n pairs."""
+    """The smallest mean difference that is significant in the t-test of n pairs, in standard deviations of the differences."""
     return float(special.stdtrit(n - 1, 1 - level / 2)) / n**0.5
 
 
@@ -227,6 +183,55 @@ def pairs_needed(mean_difference: float, sd: float, level: float = LEVEL) -> int
         if len(enough):
             return min(start + int(enough[0]), MOST_N)
     return MOST_N
+
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(200)
+
+
+def power_to_decide(
+    n: int, mean: float, sd: float, margin: float, levels: tuple[float, float], about_margin: bool = False
+) -> float:
+    """Probability that `n` differences decide, where these are normal with this `mean` and `sd`.
+
+    They decide where the t-test finds a difference from 0, or two one-sided t-tests one below `margin`; `about_margin`: where the
+    t-test finds it beyond the margin, or the two below. `levels` are those of the tests for larger and for smaller values. Exact:
+    given the standard deviation as measured, the mean falls into an interval or not; over that deviation (chi distributed) the
+    integral is taken numerically.
+    """
+    error = sd * np.sqrt(special.chdtri(n - 1, (1 - NODES) / 2) / (n - 1) / n)
+    larger, smaller = levels
+    limit = margin if about_margin else 0.0
+    low = -limit + special.stdtrit(n - 1, smaller / 2) * error  # from here to `high` the mean leaves the limit open,
+    high = limit - special.stdtrit(n - 1, larger / 2) * error
+    inner_low = (
+        -margin - special.stdtrit(n - 1, larger) * error
+    )  # and from here to `inner_high` it is within the margin
+    inner_high = margin + special.stdtrit(n - 1, smaller) * error
+    lower_end, upper_end = np.clip(inner_low, low, high), np.clip(inner_high, low, high)
+    scale = sd / sqrt(n)
+
+    def between(start: Floats, end: Floats) -> Floats:
+        return special.ndtr((end - mean) / scale) - special.ndtr((start - mean) / scale)
+
+    gaps = between(low, lower_end) + between(upper_end, high)
+    undecided = np.where(inner_low < inner_high, gaps, between(low, high))
+    return float(1 - WEIGHTS / 2 @ undecided)
+
+
+def pairs_to_decide(
+    mean: float, sd: float, margin: float, levels: tuple[float, float], about_margin: bool = False
+) -> int:
+    """Pairs with which `power_to_decide` is at least `POWER`: at least `SMALLEST_N`, at most `MOST_N` (this many or more)."""
+    few, many = SMALLEST_N - 1, SMALLEST_N
+    while power_to_decide(many, mean, sd, margin, levels, about_margin) < POWER:
+        if many >= MOST_N:
+            return MOST_N
+        few, many = many, min(2 * many, MOST_N)
+    while many - few > 1:
+        middle = (few + many) // 2
+        enough = power_to_decide(middle, mean, sd, margin, levels, about_margin) >= POWER
+        few, many = (few, middle) if enough else (middle, many)
+    return many
 
 
 def smallest_n_sign_flip(level: float) -> int:
@@ -275,20 +280,21 @@ COMPARISONS = [
 ]
 
 
-def comparisons(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """`comparisons.csv`: each variant that has `against`, at each endpoint, in the study's order.
+def comparisons(study: Study, runs: pd.DataFrame, test_images: int = 10_000) -> pd.DataFrame:
+    """`comparisons.csv`: each variant that has `against`, at each endpoint that the runs have, in the study's order.
 
-    `runs` has the columns of `endpoints`. `p_holm` is Holm's over the t-test's p within an endpoint; the family is
+    `runs` has the columns of `endpoints.endpoints`. `p_holm` is Holm's over the t-test's p within an endpoint; the family is
     every comparison that the study declares, whether its runs are there or not, without the null arms.
     """
-    rows = [row for endpoint in ENDPOINTS for row in _compared(study, by_seed(runs, endpoint), endpoint)]
+    floor = resolution(test_images)
+    rows = [row for name in available(runs) for row in _compared(study, by_seed(runs, name), name, floor)]
     frame = pd.DataFrame(rows, columns=COMPARISONS).astype(dict.fromkeys(COMPARISONS[5:], float))
     for _, family in frame[~frame["null_arm"].astype(bool)].groupby("endpoint"):
         frame.loc[family.index, "p_holm"] = holm(family["p_t"])
     return rounded(frame)
 
 
-def _compared(study: Study, values: BySeed, endpoint: str) -> list[dict[str, Any]]:
+def _compared(study: Study, values: BySeed, endpoint: str, floor: float) -> list[dict[str, Any]]:
     variants = study["variants"]
     return [
         {
@@ -296,7 +302,7 @@ def _compared(study: Study, values: BySeed, endpoint: str) -> list[dict[str, Any
             "variant": name,
             "against": against,
             "null_arm": bool(variants[name].get("null_arm", False)),
-            **asdict(compare(*paired(values, name, against))),
+            **asdict(compare(*paired(values, name, against), floor)),
             "published_difference": _published_difference(variants[name], variants[against]),
         }
         for name, against in _pairs(study)

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from temporal_shortcuts.analysis import records, statistics, verdicts
+from temporal_shortcuts.analysis import costs, endpoints, learning_rates, records, statistics, variance, verdicts
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
+from temporal_shortcuts.study.outputs import tables_of
 
 COLUMNS = ["epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
-RUN_COLUMNS = ["variant", "seed", "fingerprint", "epochs", "last5", "final", "best", "best_epoch"]
-RUN_COLUMNS += ["stable_epoch", "diverged_epoch", "weights_final"]
 WITH_CARRY = "test_accuracy_with_carry"
 AGAIN = "delete it and run the same command again, which makes it anew"
 
@@ -38,10 +37,15 @@ class Tables:
     comparisons: pd.DataFrame
     image_bootstrap: pd.DataFrame
     claims: pd.DataFrame
+    decision_cost: pd.DataFrame | None = None
+    learning_rates: pd.DataFrame | None = None
+    variance: pd.DataFrame | None = None
+    """The last three are None where the study's variants give no such table (`outputs.tables_of`)."""
 
     @classmethod
     def read(cls, folder: Path) -> Tables:
-        return cls(**{name: read_table(folder / f"{name}.csv") for name in cls.__dataclass_fields__})
+        paths = {field.name: (folder / f"{field.name}.csv", field.default is MISSING) for field in fields(cls)}
+        return cls(**{name: read_table(path) for name, (path, needed) in paths.items() if needed or path.is_file()})
 
 
 # -- records -----------------------------------------------------------------------------------------------------------
@@ -102,31 +106,70 @@ def collect(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
                 "seed": run.seed,
                 "fingerprint": run.fingerprint,
                 "epochs": len(record),
-                "stable_epoch": statistics.stable_epoch(record["test_accuracy"], study.resolved["tolerance"]),
+                "stable_epoch": endpoints.stable_epoch(record["test_accuracy"], study.resolved["tolerance"]),
                 "weights_final": read_sidecar(folder, run)["weights"]["final"],
             }
         )
     metrics = pd.concat(parts, ignore_index=True)
-    runs = pd.DataFrame(facts).merge(statistics.endpoints(metrics), on=["variant", "seed"], validate="one_to_one")
-    return metrics, runs[RUN_COLUMNS]
+    found = endpoints.endpoints(metrics, TestSet.of(study, folder).classes)
+    runs = pd.DataFrame(facts).merge(found, on=["variant", "seed"], validate="one_to_one")
+    return metrics, runs[run_columns(endpoints.available(found))]
+
+
+def run_columns(names: list[str]) -> list[str]:
+    """The columns of runs.csv, where these endpoints exist."""
+    first, last = ["variant", "seed", "fingerprint", "epochs"], ["stable_epoch", "diverged_epoch", "weights_final"]
+    return [*first, *names, "best_epoch", *last]
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """What the statistics need to know of the test images."""
+
+    images: int
+    classes: int
+    chance: float
+    """Share of the largest class: the accuracy of a network that has learned no more than that."""
+
+    @classmethod
+    def of(cls, study: Study, folder: Path) -> TestSet:
+        """From the sidecar of the study's first run; where it does not count the classes, ten equal ones."""
+        sidecar = read_sidecar(folder, study.runs[0])
+        counts = sidecar.get("test_classes") or [sidecar["test_images"] / endpoints.CLASSES] * endpoints.CLASSES
+        return cls(sidecar["test_images"], len(counts), max(counts) / sum(counts))
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def tabulate(study: Study, folder: Path, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables that follow from runs.csv and the kept bits: file name -> table."""
-    return {
-        "summary.csv": summary(study.resolved, runs),
+def tabulate(study: Study, folder: Path, runs: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The tables that follow from runs.csv, metrics.csv and the kept bits: file name -> table, as `outputs.tables_of` lists them."""
+    test_set = TestSet.of(study, folder)
+    made = {
+        "summary.csv": summary(study.resolved, runs, test_set.chance),
         "stability.csv": stability(study.resolved, runs),
-        "comparisons.csv": statistics.comparisons(study.resolved, runs),
+        "comparisons.csv": statistics.comparisons(study.resolved, runs, test_set.images),
         "image_bootstrap.csv": statistics.image_bootstrap(study.resolved, correct_images(study, folder)),
-        "claims.csv": verdicts.verdicts(study.resolved, runs),
+        "claims.csv": verdicts.verdicts(study.resolved, runs, test_set.images),
     }
+    for name in set(tables_of(study.resolved)) - set(made):
+        made[name] = _added(name, study, runs, metrics, test_set.images)
+    return made
 
 
-def summary(resolved: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a variant: n, how many diverged, mean and standard deviation of each endpoint, the published value (fractions)."""
+def _added(name: str, study: Study, runs: pd.DataFrame, metrics: pd.DataFrame, test_images: int) -> pd.DataFrame:
+    """A table that a study has because of its variants."""
+    match name:
+        case "decision_cost.csv":
+            return costs.decision_cost(study, runs, test_images)
+        case "learning_rates.csv":
+            return learning_rates.learning_rates(study.resolved, metrics, test_images)
+        case _:
+            return variance.variance(study.resolved, runs)
+
+
+def summary(resolved: Mapping[str, Any], runs: pd.DataFrame, chance: float) -> pd.DataFrame:
+    """One row a variant: n, how many diverged, mean and standard deviation of each endpoint, the published value, chance (fractions)."""
     rows = []
     for name, variant in resolved["variants"].items():
         own = runs[runs["variant"] == name]
@@ -136,9 +179,9 @@ def summary(resolved: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame:
             "n": len(own),
             "diverged": int(own["diverged_epoch"].notna().sum()),
         }
-        for endpoint in ("last5", "final", "best"):
+        for endpoint in endpoints.available(runs):
             row |= {f"{endpoint}_mean": own[endpoint].mean(), f"{endpoint}_sd": own[endpoint].std(ddof=1)}
-        rows.append(row | {"published": variant["published"]})
+        rows.append(row | {"published": variant["published"], "chance": chance})
     return statistics.rounded(pd.DataFrame(rows).astype({"published": float}))
 
 

@@ -1,33 +1,36 @@
-"""The verdict on each claim of a study: supported, contradicted or undecided, at a family-wise level of 5 %.
+"""The verdict on each claim of a study: supported, contradicted, negligible or undecided, at a family-wise level of 5 %.
 
-A claim says that something is larger than something else. It is turned so that *true* means *positive*, tested from
-both sides by t-tests on the primary endpoint, and judged by Holm's method over all claims of the study.
-`docs/statistics.md` says how to read a verdict, and at which n which verdict is possible.
+A claim says that something is larger than something else, or that it differs by no more than a margin. It is turned so that *true*
+means *positive*, tested from both sides by t-tests on its endpoint, and judged by Holm's method over all claims of the study.
+Every verdict can be read off one interval. `docs/statistics.md` says how, and at which n which verdict is possible.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from math import nan, sqrt
-from typing import Any
+from math import isnan, nan, sqrt
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from scipy import special
 
+from temporal_shortcuts.analysis.endpoints import primary
 from temporal_shortcuts.analysis.statistics import (
     LEVEL,
-    PRIMARY,
+    RESOLUTION,
     SMALLEST_N,
     BySeed,
     Floats,
     Study,
     by_seed,
-    holm,
     paired,
     pairs_needed,
+    pairs_to_decide,
+    resolution,
     rounded,
     sign_flip_p,
     standard_error,
@@ -35,41 +38,125 @@ from temporal_shortcuts.analysis.statistics import (
 from temporal_shortcuts.errors import UserError
 
 COLUMNS = [
-    *("id", "text", "published", "test", "variant", "than", "n", "estimate", "low", "high", "level"),
-    *("p", "p_sign_flip", "p_holm", "verdict", "needed_n", "smallest_n"),
+    *(
+        "id",
+        "text",
+        "published",
+        "test",
+        "variant",
+        "than",
+        "endpoint",
+        "margin",
+        "n",
+        "estimate",
+        "low",
+        "high",
+        "level",
+    ),
+    *("p", "p_margin", "p_sign_flip", "p_holm", "verdict", "needed_n", "smallest_n"),
 ]
+TESTS = ("better", "not_better", "best_of", "negligible", "fails_to_converge")
+VERDICTS = ("supported", "contradicted", "negligible", "undecided")
+CONTRARY = ("not_better", "fails_to_converge")
+"""Tests of claims that a negative difference speaks for."""
 
 
-def verdicts(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """`claims.csv`: one row a claim of `study["claims"]`, in its order, from `runs` with the columns of `endpoints`.
+def verdicts(study: Study, runs: pd.DataFrame, test_images: int = 10_000) -> pd.DataFrame:
+    """`claims.csv`: one row a claim of `study["claims"]`, in its order, from `runs` with the columns of `endpoints.endpoints`.
 
     `estimate`, `low` and `high` are in points: of the paired difference, or, for `fails_to_converge`, of the accuracy
-    itself; for `best_of` against the strongest of its rivals. `level` is the two-sided level at which Holm's method
-    tested the claim, and `low` to `high` the interval that goes with it: it leaves out the claim's limit (0, the margin
-    or the threshold) exactly where the verdict is not undecided. `p_sign_flip` is the sign-flip test's p, for
-    comparison; the verdict does not use it. Fewer seeds than `smallest_n` are not tested (no p, no interval).
-    `needed_n` is missing where decided; 10,000 means that or more. Raises `UserError` on an unknown test.
+    itself; for `best_of` of the smallest difference from a rival. `low` to `high` is the interval of the test that the verdict
+    rests on, of confidence 1 - `level`: it leaves out the claim's limit (0, or the threshold), lies within the margin, or does
+    neither. `p` belongs to the limit, `p_margin` to the margin (two one-sided tests), and `p_holm` is the adjusted one of those two
+    that the verdict rests on. `p_sign_flip` is the sign-flip test's p, for comparison; no verdict uses it. Fewer seeds than
+    `smallest_n` are not tested (no p, no interval). `needed_n` is missing where decided, and where fewer than two seeds leave the
+    standard deviation unknown; 10,000 means that or more. Raises `UserError` on a claim that cannot be judged.
     """
-    rows = judge(study.get("claims", []), by_seed(runs, PRIMARY))
-    return rounded(pd.DataFrame(rows, columns=COLUMNS).astype({"needed_n": "Int64"}))
+    claims, floor = study.get("claims", []), resolution(test_images)
+    chosen = [{"endpoint": primary(study), "margin": study.get("margin")} | dict(claim) for claim in claims]
+    values = {}
+    for claim in chosen:
+        if claim["endpoint"] not in runs.columns:
+            raise UserError(
+                f"claims: {claim['id']} rests on the endpoint {claim['endpoint']}, which the records do not hold; name another "
+                "endpoint, or set protocol.average_from or protocol.evaluate_with_carry, which records it."
+            )
+        values[claim["endpoint"]] = by_seed(runs, claim["endpoint"])
+    failed = {
+        (row.variant, row.seed) for row in runs.itertuples() if not pd.isna(getattr(row, "diverged_epoch", pd.NA))
+    }
+    rows = judge(chosen, values, floor, failed)
+    return rounded(pd.DataFrame(rows, columns=COLUMNS).astype({"needed_n": "Int64", "margin": float}))
 
 
-def judge(claims: Sequence[Mapping[str, Any]], values: BySeed) -> list[dict[str, Any]]:
-    """The rows of `verdicts`, unrounded, from the values in percent by variant and seed; `claims` is the family."""
-    judged = [_Claim(claim, values) for claim in claims]
-    adjusted, levels = holm_levels([claim.p for claim in judged])
-    return [claim.row(p, level) for claim, p, level in zip(judged, adjusted, levels, strict=True)]
+def judge(
+    claims: Sequence[Mapping[str, Any]],
+    values: Mapping[str, BySeed],
+    floor: float = RESOLUTION,
+    diverged: AbstractSet[tuple[str, int]] = frozenset(),
+) -> list[dict[str, Any]]:
+    """The rows of `verdicts`, unrounded; `claims`, each with its `endpoint` and `margin`, is the family.
 
-
-def holm_levels(p: ArrayLike) -> tuple[Floats, Floats]:
-    """Holm's adjusted p-values, and the level at which each test was made: LEVEL / (hypotheses then still open).
-
-    Tests after the first that fails are made at that one's level. Missing p-values count as open hypotheses.
+    `values` are in percent, by endpoint, variant and seed; `floor` is the least standard deviation that counts (`resolution`).
     """
-    adjusted = holm(p)
-    rank = np.argsort(np.argsort(np.asarray(p, float), kind="stable"))  # missing ones last
-    rejected = np.count_nonzero(adjusted <= LEVEL)
-    return adjusted, LEVEL / (len(adjusted) - np.minimum(rank, rejected))
+    return [claim.row(*steps) for claim, steps in _tested(claims, values, floor, diverged)]
+
+
+def decide(claims: Sequence[Mapping[str, Any]], values: Mapping[str, BySeed], floor: float = RESOLUTION) -> list[str]:
+    """The verdicts of `judge` alone, for simulations."""
+    return [claim.verdict(*steps) for claim, steps in _tested(claims, values, floor, frozenset())]
+
+
+def _tested(
+    claims: Sequence[Mapping[str, Any]],
+    values: Mapping[str, BySeed],
+    floor: float,
+    diverged: AbstractSet[tuple[str, int]],
+) -> list[tuple[_Claim, tuple[Step, Step]]]:
+    judged = [_Claim(claim, values[claim["endpoint"]], floor, diverged) for claim in claims]
+    steps = step_down([claim.p for claim in judged], [claim.p_margin for claim in judged])
+    return list(zip(judged, steps, strict=True))
+
+
+# The family -----------------------------------------------------------------------------------------------------------
+
+
+class Step(NamedTuple):
+    """What the step-down procedure made of one hypothesis."""
+
+    rejected: bool
+    adjusted: float
+    """The family-wise level from which on it is rejected; nan where it could not be tested."""
+    level: float
+    """The level at which it was tested, which is the first failure's for all that come after."""
+
+
+def step_down(p: Sequence[float], p_margin: Sequence[float]) -> list[tuple[Step, Step]]:
+    """Holm's method over claims, each with one hypothesis, `d = 0` by its `p`, or with `|d| >= margin` by its `p_margin` besides.
+
+    The smallest p is tested first, at LEVEL / (claims with an open hypothesis), and the first failure ends it: without margins
+    this is Holm's method (1979). Of the two hypotheses of one claim one at most is true, and of the two one-sided tests against the
+    margin one at most can err, so a claim counts once (Shaffer, 1986); but it counts until both are rejected, however certain its
+    sign: it can still be called negligible wrongly. Missing p-values stay open, a missing `p_margin` stands for no margin.
+    """
+    tests = sorted(
+        [(value, 0, index) for index, value in enumerate(p) if not isnan(value)]
+        + [(value, 1, index) for index, value in enumerate(p_margin) if not isnan(value)]
+    )
+    hypotheses = Counter(range(len(p))) + Counter(index for _, kind, index in tests if kind)  # open ones of each claim
+    steps, adjusted, level = {}, 0.0, LEVEL
+    for value, kind, index in tests:
+        level = level if adjusted > LEVEL else LEVEL / len(hypotheses)
+        adjusted = max(adjusted, min(1.0, value * len(hypotheses)))
+        steps[kind, index] = Step(adjusted <= LEVEL, adjusted, level)
+        hypotheses -= Counter([index])
+    if adjusted <= LEVEL and hypotheses:
+        level = LEVEL / len(hypotheses)
+    untested = Step(False, nan, level)
+    return [(steps.get((0, index), untested), steps.get((1, index), untested)) for index in range(len(p))]
+
+
+# A claim --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -77,6 +164,7 @@ class _Sample:
     """Differences of one claim from its limit, in points, turned so that positive values speak for it."""
 
     values: Floats
+    floor: float
 
     @property
     def n(self) -> int:
@@ -86,77 +174,120 @@ class _Sample:
     def mean(self) -> float:
         return float(self.values.mean()) if self.n else nan
 
-    def p_true(self) -> float:
-        """One-sided p of the t-test (Student's distribution function): small where the claim looks true."""
-        return float(special.stdtr(self.n - 1, -self.mean / standard_error(self.values)))
+    @property
+    def error(self) -> float:
+        return standard_error(self.values, self.floor)
 
-    def p_false(self) -> float:
-        return float(special.stdtr(self.n - 1, self.mean / standard_error(self.values)))
+    def p_above(self, limit: float) -> float:
+        """One-sided p of the t-test (Student's distribution function): small where the mean looks larger than `limit`."""
+        return float(special.stdtr(self.n - 1, (limit - self.mean) / self.error))
+
+    def p_below(self, limit: float) -> float:
+        return float(special.stdtr(self.n - 1, (self.mean - limit) / self.error))
 
     def bound(self, level: float) -> float:
         """How far the one-sided bound at `level` lies from the mean."""
-        return float(-special.stdtrit(self.n - 1, level)) * standard_error(self.values)
+        return float(-special.stdtrit(self.n - 1, level)) * self.error
 
 
 class _Claim:
-    """A claim and its evidence: one sample, or one for each rival of `best_of`, of which the strongest decides.
+    """A claim and its evidence: one sample, or one for each rival of `best_of`; what is judged is the smallest of their means.
 
-    `best_of` is true if every rival loses, so its p is the largest (an intersection-union test, which needs no
-    correction: Berger, 1982); it is false if any rival wins, so the smallest p counts as many times as there are rivals
-    (Bonferroni). The same rival gives both. With one rival this is the two-sided t-test.
+    The smallest is above a limit if every one is, so its p is the largest (an intersection-union test, which needs no
+    correction: Berger, 1982); it is below if any one is, so the smallest p counts as many times as there are samples
+    (Bonferroni). With one sample this is the two-sided t-test.
     """
 
-    def __init__(self, claim: Mapping[str, Any], values: BySeed) -> None:
-        self.claim = claim
-        self.sign, self.limit, arrays = _evidence(claim, values)
-        self.samples = [_Sample(self.sign * (array - self.limit)) for array in arrays]
+    def __init__(
+        self,
+        claim: Mapping[str, Any],
+        values: BySeed,
+        floor: float,
+        diverged: AbstractSet[tuple[str, int]] = frozenset(),
+    ) -> None:
+        self.claim, self.margin = claim, _margin(claim)
+        self.sign = -1 if claim["test"] in CONTRARY else 1
+        self.limit, arrays = _evidence(claim, values, diverged)
+        self.samples = [_Sample(self.sign * (array - self.limit), floor) for array in arrays]
         self.tested = min(sample.n for sample in self.samples) >= SMALLEST_N
+        self.about_margin = claim["test"] == "negligible"
+        key = (lambda sample: sample.mean) if self.tested else (lambda sample: sample.n)
+        self.weakest = min(self.samples, key=key)
+        self.p_true = self.p_false = self.p_margin = nan
         if self.tested:
-            self.strongest = max(self.samples, key=lambda sample: (sample.p_true(), -sample.p_false()))
-            p_false = len(self.samples) * self.strongest.p_false()
-            self.true = self.strongest.p_true() < p_false
-            self.p = min(1.0, 2 * min(self.strongest.p_true(), p_false))
-        else:
-            self.strongest, self.true, self.p = min(self.samples, key=lambda sample: sample.n), False, nan
+            self._test()
+        self.p = nan if isnan(self.p_true) else min(1.0, self.p_true, self.p_false)
 
-    def row(self, p_holm: float, level: float) -> dict[str, Any]:
-        """The claim's row of `claims.csv`, from its adjusted p and the level at which it was tested."""
-        decided = p_holm <= LEVEL
+    def _test(self) -> None:
+        """p small where the claim looks true, where it looks false, and where its difference looks smaller than the margin."""
+        margin = self.margin
+        if margin is not None:
+            within = max(self._p_above(-margin), self._p_below(margin))  # two one-sided tests (Schuirmann, 1987)
+        if self.about_margin:
+            self.p_true, self.p_false = within, 2 * min(self._p_above(margin), self._p_below(-margin))
+        else:
+            self.p_true, self.p_false = 2 * self._p_above(0.0), 2 * self._p_below(0.0)
+            self.p_margin = nan if margin is None else within
+
+    def _p_above(self, limit: float) -> float:
+        return max(sample.p_above(limit) for sample in self.samples)
+
+    def _p_below(self, limit: float) -> float:
+        return min(1.0, len(self.samples) * min(sample.p_below(limit) for sample in self.samples))
+
+    def row(self, of_limit: Step, of_margin: Step) -> dict[str, Any]:
+        """The claim's row of `claims.csv`, from what Holm's method made of its limit and of its margin."""
+        step, verdict = of_margin if of_margin.rejected else of_limit, self.verdict(of_limit, of_margin)
+        within = of_margin.rejected or (self.about_margin and verdict == "supported")
+        level = 2 * step.level if within else step.level  # each of two one-sided tests is made at the whole level
         low, high = self._interval(level)
         return {
-            **{key: self.claim.get(key, "") for key in ("id", "text", "published", "test", "variant")},
+            **{key: self.claim.get(key, "") for key in ("id", "text", "published", "test", "variant", "endpoint")},
             "than": ", ".join(self.claim.get("among", [self.claim.get("than", "")])),
-            "n": self.strongest.n,
-            "estimate": self.limit + self.sign * self.strongest.mean,
+            "margin": nan if self.margin is None else self.margin,
+            "n": self.weakest.n,
+            "estimate": self.limit + self.sign * self.weakest.mean,
             "low": low,
             "high": high,
             "level": level,
             "p": self.p,
-            "p_sign_flip": self._p_sign_flip() if self.tested else nan,
-            "p_holm": p_holm,
-            "verdict": ("supported" if self.true else "contradicted") if decided else "undecided",
-            "needed_n": pd.NA if decided else self._needed_n(level),
+            "p_margin": self.p_margin,
+            "p_sign_flip": self._p_sign_flip() if self.tested and not self.about_margin else nan,
+            "p_holm": step.adjusted,
+            "verdict": verdict,
+            "needed_n": pd.NA if step.rejected or self.weakest.n < 2 else self._needed_n(step.level),
             "smallest_n": SMALLEST_N,
         }
 
-    def _level_false(self, level: float) -> float:
+    def verdict(self, of_limit: Step, of_margin: Step) -> str:
+        """A difference that is too small to matter is negligible however well its sign is known."""
+        if of_margin.rejected:
+            return "negligible"
+        if of_limit.rejected:
+            return "supported" if self.p_true < self.p_false else "contradicted"
+        return "undecided"
+
+    def _level_above(self, level: float) -> float:
         return level / len(self.samples)
 
     def _interval(self, level: float) -> tuple[float, float]:
         if not self.tested:
             return nan, nan
-        sample = self.strongest
-        ends = sample.mean - sample.bound(level / 2), sample.mean + sample.bound(self._level_false(level) / 2)
+        ends = (
+            min(sample.mean - sample.bound(level / 2) for sample in self.samples),
+            min(sample.mean + sample.bound(self._level_above(level) / 2) for sample in self.samples),
+        )
         low, high = sorted(self.limit + self.sign * end for end in ends)
         return low, high
 
     def _needed_n(self, level: float) -> int:
-        """Seeds for 80 % power if the truth were as observed; without a standard deviation, the fewest for any."""
-        sample = self.strongest
-        if sample.n < 2:
-            return SMALLEST_N
-        at = level if sample.mean > 0 else self._level_false(level)
-        return pairs_needed(sample.mean, standard_error(sample.values) * sqrt(sample.n), at)
+        """Seeds that decide with 80 % probability if the truth were as observed; with a margin, decide it either way."""
+        sample = self.weakest
+        sd, levels = sample.error * sqrt(sample.n), (level, self._level_above(level))
+        if self.margin is None:
+            return pairs_needed(sample.mean, sd, levels[0] if sample.mean > 0 else levels[1])
+        needed = pairs_to_decide(sample.mean, sd, self.margin, levels, self.about_margin)
+        return max(needed, sample.n + 1)  # this many did not decide
 
     def _p_sign_flip(self) -> float:
         against = [sign_flip_p(sample.values) for sample in self.samples if sample.mean <= 0]
@@ -165,29 +296,44 @@ class _Claim:
         return max(sign_flip_p(sample.values) for sample in self.samples)
 
 
-def _evidence(claim: Mapping[str, Any], values: BySeed) -> tuple[int, float, list[Floats]]:
-    """Which sign speaks for the claim, its limit in points, and what is compared with the limit, an array a rival."""
+def _margin(claim: Mapping[str, Any]) -> float | None:
+    """The smallest difference that matters, in points; None where the study fixes none, or where the claim is about no difference."""
+    margin = claim.get("margin")
+    if claim["test"] == "fails_to_converge" or (margin is None and claim["test"] != "negligible"):
+        return None
+    if margin is None or not margin > 0:
+        raise UserError(f"claims: {claim['id']} has the margin {margin}; give it one above 0, or the whole study.")
+    return float(margin)
+
+
+def _evidence(
+    claim: Mapping[str, Any], values: BySeed, diverged: AbstractSet[tuple[str, int]]
+) -> tuple[float, list[Floats]]:
+    """The claim's limit in points, and what is compared with it, an array a rival."""
     variant = claim["variant"]
     match claim["test"]:
-        case "better":
-            return 1, 0.0, [_difference(values, variant, claim["than"])]
+        case "better" | "not_better" | "negligible":
+            return 0.0, [_difference(values, variant, claim["than"])]
         case "best_of":
             rivals = [rival for rival in claim["among"] if rival != variant]
             if not rivals:
                 raise UserError(f"claims: {claim['id']} needs at least one rival of {variant} in among.")
-            return 1, 0.0, [_difference(values, variant, rival) for rival in rivals]
-        case "not_better":
-            return -1, float(claim.get("margin", 0)), [_difference(values, variant, claim["than"])]
+            return 0.0, [_difference(values, variant, rival) for rival in rivals]
         case "fails_to_converge":
-            alone = values.get(variant, {})
-            return -1, 100 * float(claim["threshold"]), [np.array([alone[seed] for seed in sorted(alone)])]
+            limit = 100 * float(claim["threshold"])
+            alone = sorted(values.get(variant, {}).items())
+            return limit, [np.array([_at_failure(x, limit, (variant, seed) in diverged) for seed, x in alone])]
         case unknown:
             raise UserError(
-                f"claims: the test of {claim['id']} is {unknown}; it must be better, not_better, best_of or "
-                "fails_to_converge."
+                f"claims: the test of {claim['id']} is {unknown}; it must be {', '.join(TESTS[:-1])} or {TESTS[-1]}."
             )
 
 
 def _difference(values: BySeed, variant: str, than: str) -> Floats:
     ours, theirs = paired(values, variant, than)
     return ours - theirs
+
+
+def _at_failure(value: float, limit: float, diverged: bool) -> float:
+    """A diverged run has failed to converge whatever it answers: where its accuracy is not below the limit, half the limit counts."""
+    return limit / 2 if diverged and value >= limit else value

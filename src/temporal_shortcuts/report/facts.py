@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from temporal_shortcuts.analysis.endpoints import PRIMARY, SMOOTHING
 from temporal_shortcuts.analysis.statistics import (
     LEVEL,
-    PRIMARY,
     SMALLEST_N,
-    SMOOTHING,
     deciding_difference,
     pairs_needed,
 )

@@ -10,10 +10,12 @@ from typing import Any
 
 COLLECTED = ("metrics.csv", "runs.csv")
 TABULATED = ("summary.csv", "stability.csv", "comparisons.csv", "image_bootstrap.csv", "claims.csv")
+"""What every study has; `tables_of` lists what its variants add."""
 BLOCKS = ("headline", "published", "verdicts", "comparisons", "discussion", "figures")
 LANGUAGES = {"en": ".md", "zh": ".zh.md"}
 DIAGRAMS = ("batch_res", "epoch_res")
 SWEEP_AT_LEAST = 4
+NULL_ARMS_AT_LEAST = 2
 PAIRS_AT_LEAST = 3
 """As many as a verdict needs (`statistics.SMALLEST_N`, which is too heavy to import here)."""
 
@@ -37,6 +39,16 @@ def figures_of(resolved: Resolved) -> list[str]:
         "stable_epoch.svg": True,
     }
     return [name for name, applies in drawn.items() if applies]
+
+
+def tables_of(resolved: Resolved) -> list[str]:
+    """The names of the tables that are made from runs.csv and metrics.csv."""
+    added = {
+        "decision_cost.csv": bool(costed_variants(resolved)),
+        "learning_rates.csv": bool(rate_variants(resolved)),
+        "variance.csv": len(null_arms(resolved)) >= NULL_ARMS_AT_LEAST,
+    }
+    return [*TABULATED, *(name for name, applies in added.items() if applies)]
 
 
 def headline_figures_of(resolved: Resolved) -> list[str]:
@@ -93,6 +105,29 @@ def late_variants(resolved: Resolved) -> list[str]:
         and name not in cells
         and len(set(variant["seeds"]) & set(resolved["variants"][variant["against"]]["seeds"])) >= PAIRS_AT_LEAST
     ]
+
+
+def costed_variants(resolved: Resolved) -> dict[str, list[str]]:
+    """The late variants of a published kind, by the reference that they share epochs with."""
+    costed: dict[str, list[str]] = {}
+    for name in late_variants(resolved):
+        if kind_of(resolved, name) in DIAGRAMS:
+            costed.setdefault(reference_of(resolved, name), []).append(name)
+    return costed
+
+
+def rate_variants(resolved: Resolved) -> list[str]:
+    """The variants that differ from their reference, the study's benchmark, in the learning rate."""
+    return [
+        name
+        for name in resolved["variants"]
+        if kind_of(resolved, name) == "learning_rate" and reference_of(resolved, name) == resolved["benchmark"]
+    ]
+
+
+def null_arms(resolved: Resolved) -> list[str]:
+    """The variants that differ from their reference in chance alone."""
+    return [name for name in resolved["variants"] if kind_of(resolved, name) == "null"]
 
 
 def sweep_kinds(resolved: Resolved) -> list[str]:

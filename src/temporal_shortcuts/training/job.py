@@ -70,6 +70,7 @@ def train_segment(
                 "final": weights_hash(trainer.network),
                 "correct": base64.b64encode(np.packbits(right.numpy()).tobytes()).decode(),
                 "test_images": len(right),
+                "test_classes": trainer.batches.test_labels.cpu().bincount(minlength=trainer.batches.classes).tolist(),
             }
         write_state(output, tensors, facts)
         progress.clear()

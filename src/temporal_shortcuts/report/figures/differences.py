@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from temporal_shortcuts.analysis.statistics import PRIMARY
+from temporal_shortcuts.analysis.endpoints import PRIMARY
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.report.facts import is_decided
 from temporal_shortcuts.report.figures.style import (

@@ -1,0 +1,140 @@
+"""What a decision costs, from records: the table of designs, and the plan for a study's open claims."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.power import TTestIndPower, TTestPower
+from synthetic import SMALL, merged, run_program, study_of, tabulated
+
+from temporal_shortcuts.analysis import costs, plan, tables
+from temporal_shortcuts.study import Study, load_resolved
+
+ROOT = Path(__file__).parents[1]
+LAPTOP = ROOT / "results" / "laptop"
+
+
+@pytest.fixture(scope="module")
+def laptop() -> tuple[Study, tables.Tables]:
+    return load_resolved(LAPTOP / "study.json"), tables.Tables.read(LAPTOP)
+
+
+# What a decision costs ------------------------------------------------------------------------------------------------
+
+
+def test_each_design_has_the_power_that_it_is_for(laptop) -> None:
+    table = costs.decision_cost(laptop[0], laptop[1].runs)
+    assert set(table["design"]) == {"unpaired", "paired"}
+    for row in table.itertuples():
+        effect = row.difference / row.sd
+        if row.design == "unpaired":
+            power = [TTestIndPower().power(effect, n, 0.05) for n in (row.n - 1, row.n)]
+        else:
+            power = [TTestPower().power(effect, n, 0.025, alternative="larger") for n in (row.n - 1, row.n)]
+        assert not power[1] < 0.80
+        assert row.n == 3 or power[0] < 0.80
+        assert row.runs == 2 * row.n
+
+
+def test_deviations_are_pooled_and_shared_epochs_counted_once(laptop) -> None:
+    study, read = laptop
+    table = costs.decision_cost(study, read.runs).set_index(["reference", "endpoint", "design"])
+    value = read.runs.set_index(["variant", "seed"])["last5"] * 100
+    late = [value[name] - value["benchmark"] for name in ("batch_res_late", "epoch_res_late")]
+    row = table.loc[("benchmark", "last5", "paired")]
+    assert row["df"] == 18
+    assert row["sd"] == pytest.approx(math.sqrt(np.mean([d.var(ddof=1) for d in late])), rel=1e-5)
+    assert row["epochs"] == row["n"] * (50 + 9)  # one trunk of 41 epochs, two branches
+    unpaired = table.loc[("benchmark", "best", "unpaired")]
+    assert unpaired["epochs"] == 2 * unpaired["n"] * 50
+    assert unpaired["ratio"] == 1
+    assert row["ratio"] == pytest.approx(unpaired["epochs"] / row["epochs"], rel=1e-5)
+
+
+def test_a_study_of_other_variants_has_no_such_table(tmp_path) -> None:
+    _, read = tabulated(tmp_path, SMALL, {"seeds": [0, 1]})
+    assert read.decision_cost is None
+    assert read.variance is None
+
+
+# The plan -------------------------------------------------------------------------------------------------------------
+
+
+def test_new_runs_fill_up_seeds_that_are_there_before_fresh_ones() -> None:
+    study = study_of(merged(SMALL, {"variants": {"batch_res_start": {"seeds": [0, 7]}}}))
+    lacking = frozenset({"batch_res_start"})
+    assert plan.new_runs(study, ["batch_res_start", "benchmark"], 1) == {}
+    assert plan.new_runs(study, ["batch_res_start", "benchmark"], 3) == {1: lacking, 2: lacking}
+    six = plan.new_runs(study, ["batch_res_start", "benchmark"], 6)
+    assert sorted(six) == [1, 2, 7, 8, 9]
+    assert six[7] == {"benchmark"}
+    assert six[8] == six[9] == {"batch_res_start", "benchmark"}
+
+
+def test_epochs_of_new_runs_are_those_that_the_workflow_would_train(laptop) -> None:
+    study = laptop[0]
+    new = plan.new_runs(study, ["batch_res_late", "benchmark"], 12)
+    assert plan.epochs_of(study, new) == 2 * (50 + 9)
+    alone = plan.new_runs(study, ["batch_res_start", "benchmark"], 5)  # benchmark has its ten seeds
+    assert plan.epochs_of(study, alone) == 2 * 50
+    more = study.resolved | {
+        "variants": {
+            name: variant | {"seeds": [*variant["seeds"], 10, 11]}
+            if name in ("batch_res_late", "benchmark")
+            else variant
+            for name, variant in study.resolved["variants"].items()
+        }
+    }
+    assert Study(more).epochs_trained - study.epochs_trained == plan.epochs_of(study, new)
+
+
+def test_a_plan_needs_what_claims_say_and_takes_the_cheapest_first(laptop) -> None:
+    study, read = laptop
+    found = plan.needs(study, read.claims)
+    assert {need.claim["id"]: need.seeds for need in found} == dict(
+        read.claims[read.claims["verdict"] == "undecided"][["id", "needed_n"]].itertuples(index=False)
+    )
+    assert [need.epochs for need in found] == sorted(need.epochs for need in found)
+    assert plan.affordable(study, found, 0) == []
+    assert plan.affordable(study, found, found[0].epochs) == found[:1]
+    everything = plan.epochs_of(study, plan.together(need.new for need in found))
+    assert everything < sum(need.epochs for need in found)  # claims share runs
+    assert plan.affordable(study, found, everything) == found
+
+
+def test_the_program_says_where_the_seconds_come_from(laptop, tmp_path, capsys) -> None:
+    segments = tmp_path / "benchmarks" / "segment"
+    segments.mkdir(parents=True)
+    for state, segment in list(laptop[0].segments.items())[:3]:
+        (segments / f"{state}.tsv").write_text(f"s\th:m:s\n{6 * (segment.stop - segment.start)}\t0:00:00\n")
+    assert run_program("plan", "--study", LAPTOP / "study.json", "--work", tmp_path, "--hours", 1) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "An epoch takes 6.0 s (median of 3 training jobs" in said
+    assert "In 1 h, 3 could be decided: 1,048 epochs, 0.9 h." in said
+    assert run_program("plan", "--study", LAPTOP / "study.json", "--work", tmp_path / "nowhere") == 0
+    assert "Hours are not known" in capsys.readouterr().out
+    assert run_program("plan", "--study", tmp_path / "study.json") == 2
+    assert "study.json is not there" in capsys.readouterr().err
+    assert run_program("plan", "--study", LAPTOP / "study.json", "--hours", "-1") == 2
+    assert "hours: found -1.0, but it must be greater than 0" in capsys.readouterr().err
+
+
+def test_a_pace_is_measured_on_a_part_of_the_images() -> None:
+    from temporal_shortcuts.data import sources
+    from temporal_shortcuts.training.pace import seconds_per_epoch
+
+    study = study_of(SMALL, {"protocol": {"width": 2, "batch_size": 16, "device": "cpu"}})
+    images = sources.load({"source": "digits", "name": "digits", "images_per_class": None}, Path())
+    assert 0 < seconds_per_epoch(study, images) < 60
+
+
+def test_simulated_pairs_decide_four_times_in_five() -> None:
+    rng, sd, difference = np.random.default_rng(1), 0.2, 0.3
+    n = costs._runs_a_group(difference, sd)
+    groups = rng.normal(0, sd, (4_000, 2, n)) + np.array([[[0.0]], [[difference]]]).reshape(1, 2, 1)
+    found = np.mean(stats.ttest_ind(groups[:, 0], groups[:, 1], axis=1).pvalue <= 0.05)
+    assert 0.78 <= found <= 0.87

@@ -1,0 +1,119 @@
+"""What it takes to decide a study's open claims: seeds, runs, trained epochs and hours on this machine, from its records so far."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from temporal_shortcuts import errors
+from temporal_shortcuts.analysis import plan, tables
+from temporal_shortcuts.study import Study, load_resolved
+
+
+def program() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--study", type=Path, required=True, help="results/<study>/study.json, with its tables beside it"
+    )
+    parser.add_argument("--work", type=Path, default=Path("work"), help="the study's work folder")
+    parser.add_argument("--hours", type=float, help="what could be decided in this time?")
+    parser.add_argument("--cores", type=int, default=2, help="training jobs at once")
+    parser.add_argument("--seconds", type=float, help="of an epoch, instead of measuring")
+    args = parser.parse_args()
+    if not args.study.is_file():
+        raise errors.UserError(f"{args.study} is not there: name a study that has been run, such as STUDY=laptop.")
+    for name in ("hours", "seconds", "cores"):
+        if getattr(args, name) is not None and not getattr(args, name) > 0:
+            raise errors.UserError(f"{name}: found {getattr(args, name)}, but it must be greater than 0.")
+    study = load_resolved(args.study)
+    found = plan.needs(study, tables.read_table(args.study.parent / "claims.csv"))
+    console = Console()
+    if not found:
+        console.print(f"{study.name}: no claim is undecided.")
+        return
+    seconds, source = (args.seconds, "as given") if args.seconds else pace(study, args.work)
+    show(console, study, found, seconds and seconds / args.cores / 3600, args.hours)
+    if seconds:
+        console.print(f"An epoch takes {seconds:.1f} s {source}; {args.cores} jobs train at once.")
+    else:
+        console.print(f"Hours are not known: {source}.")
+
+
+def pace(study: Study, work: Path) -> tuple[float | None, str]:
+    """Seconds of an epoch here, and where they come from."""
+    measured = plan.measured_pace(study, work)
+    if measured:
+        return measured[0], f"(median of {measured[1]} training jobs in {work}/benchmarks)"
+    folder = work / "data" / study.data_folder
+    if not (folder / "data.json").is_file():
+        return (
+            None,
+            "none of its training jobs was measured here, and its data are not prepared (snakemake data makes them)",
+        )
+    from temporal_shortcuts.training import numerics
+
+    numerics.pin(study.resolved["protocol"]["instruction_set"])
+    from temporal_shortcuts.data.images import open_images
+    from temporal_shortcuts.training import pace
+
+    images = open_images(folder, study.resolved["data"]["checksum"])
+    return pace.seconds_per_epoch(study, images), f"(measured just now, alone, on {pace.BATCHES} batches)"
+
+
+def show(
+    console: Console, study: Study, found: list[plan.Need], hours_an_epoch: float | None, hours: float | None
+) -> None:
+    limit = None if hours is None or hours_an_epoch is None else hours / hours_an_epoch
+    taken = [] if limit is None else plan.affordable(study, found, limit)
+    table = Table(
+        title=f"Undecided claims of {study.name}, the cheapest first", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.add_column("claim", overflow="fold")
+    for name in ("estimate", "seeds", "needed", "new runs", "epochs", "hours", *([f"in {hours:g} h"] if limit else [])):
+        table.add_column(name, justify="right")
+    for need in found:
+        claim = need.claim
+        needed = f"{need.seeds:,}" + (" or more" if need.endless else " to begin" if need.pilot else "")
+        table.add_row(
+            Text(claim["id"]),
+            "" if pd.isna(claim["estimate"]) else f"{claim['estimate']:{'' if need.of_accuracy else '+'}.2f}",
+            f"{claim['n']}",
+            needed,
+            f"{need.runs:,}",
+            f"{need.epochs:,}",
+            "?" if hours_an_epoch is None else f"{need.epochs * hours_an_epoch:,.1f}",
+            *([] if limit is None else ["yes" if need in taken else "no"]),
+        )
+    console.print(table)
+    console.print(Text(summary(study, found, taken, hours_an_epoch, hours)))
+
+
+def summary(
+    study: Study, found: list[plan.Need], taken: list[plan.Need], hours_an_epoch: float | None, hours: float | None
+) -> str:
+    """What it comes to, in a sentence or two: runs that claims have in common are trained once."""
+
+    def cost(needs: list[plan.Need]) -> str:
+        epochs = plan.epochs_of(study, plan.together(need.new for need in needs))
+        return f"{epochs:,} epochs" + ("" if hours_an_epoch is None else f", {epochs * hours_an_epoch:,.1f} h")
+
+    possible = [need for need in found if not need.endless]
+    but = "" if len(possible) == len(found) else " but those that need 10,000 seeds or more"
+    text = f"All{but}: {cost(possible)}."
+    if hours is None or hours_an_epoch is None:
+        return text
+    return (
+        f"{text} In {hours:g} h, {len(taken)} could be decided: {cost(taken)}."
+        if taken
+        else f"{text} In {hours:g} h, none."
+    )
+
+
+if __name__ == "__main__":
+    errors.main(program)
