@@ -10,7 +10,7 @@ from typing import Any
 
 COLLECTED = ("metrics.csv", "runs.csv")
 TABULATED = ("summary.csv", "stability.csv", "comparisons.csv", "image_bootstrap.csv", "claims.csv")
-BLOCKS = ("headline", "published", "verdicts", "comparisons", "discussion", "figures")
+BLOCKS = ("headline", "figure", "verdicts", "comparisons", "discussion", "figures")
 LANGUAGES = {"en": ".md", "zh": ".zh.md"}
 DIAGRAMS = ("batch_res", "epoch_res")
 SWEEP_AT_LEAST = 4
