@@ -109,10 +109,18 @@ def answer(resolved: Resolved, tables: Tables) -> Row | None:
 
 
 def null_arm(resolved: Resolved, tables: Tables, beside: Row) -> Row | None:
-    """The null arm that leaves the same reference at the same onset as a comparison's variant: what no effect looks like there."""
+    """The null arm that leaves the same reference at the same onset as a comparison's variant: what no effect looks like there.
+
+    Of several, one whose images come in another order: it differs in all that chance decides, not in one bit.
+    """
     onset = (shortcut_of(resolved, beside["variant"]) or {}).get("onset")
-    rows = [row for row in primary(resolved, tables) if row["null_arm"] and row["against"] == beside["against"]]
-    return next((row for row in rows if shortcut_of(resolved, row["variant"])["onset"] == onset), None)
+    arms = [
+        (shortcut_of(resolved, row["variant"]), row)
+        for row in primary(resolved, tables)
+        if row["null_arm"] and row["against"] == beside["against"]
+    ]
+    same = [(arm["kind"] != "fresh_order", row) for arm, row in arms if arm["onset"] == onset]
+    return min(same, key=lambda one: one[0])[1] if same else None
 
 
 def controls(resolved: Resolved, tables: Tables) -> list[Row]:
