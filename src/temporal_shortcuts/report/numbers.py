@@ -6,7 +6,7 @@ import math
 
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "–"
-"""What stands for a number that is not there."""
+"""Written for a missing number."""
 MOST_N = 10_000
 """Where the search for a sample size ends (`statistics.MOST_N`)."""
 

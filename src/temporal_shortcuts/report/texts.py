@@ -48,7 +48,7 @@ def evidence(claim: dict[str, Any], unit: str = " points") -> str:
 
 
 def render(study: Study, tables: Tables, folder: Path, template: str, language: str, prefix: str) -> str:
-    """A template's text for a study. `folder` holds the records, `prefix` stands before each link to a file of it."""
+    """A template's text for a study. `folder` holds the records, `prefix` precedes each link to a file of it."""
     text = _environment().get_template(template).render(_context(study, tables, folder, language, prefix))
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -2,7 +2,7 @@
 
 Here are those with a row or a point for each variant: accuracies, stable epochs, learning rates. What runs over epochs is in
 curves.py, the paired differences in differences.py, the drawings of the idea in diagrams.py, the common look in
-style.py. Accuracies are drawn in percent, differences in points, and every seed is in sight.
+style.py. Accuracies are drawn in percent, differences in points, and every seed is shown.
 """
 
 from __future__ import annotations
