@@ -226,7 +226,9 @@ def test_a_margin_and_a_claims_own_endpoint_are_said(small):
     changed = Tables(**(vars(tables) | {"claims": claims}))
     assert "within ±0.30 points" in rendered(declared, changed, folder, "verdicts")
     assert "± 0.30" not in rendered(study, changed, folder, "verdicts")
-    assert "0.01 gives the best accuracy” the best epoch" in rendered(study, changed, folder, "verdicts")
+    assert "% (best epoch) |" in rendered(study, changed, folder, "verdicts")
+    assert "（最佳轮）" in rendered(study, changed, folder, "verdicts", "zh")
+    assert "unless another endpoint is named" not in rendered(study, tables, folder, "verdicts")
     assert "none is negligible" in rendered(declared, changed, folder, "headline")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from temporal_shortcuts.report.wording import endpoint_head, primary_of
 from temporal_shortcuts.study.outputs import Resolved, shortcut_of, sweep_kinds
 
 KINDS = {
@@ -56,11 +57,12 @@ def _shortcut(resolved: Resolved, shortcut: Mapping[str, Any]) -> str:
 
 
 def claim(resolved: Resolved, row: Mapping[str, Any]) -> str:
-    """A claim of claims.csv as a sentence, from its test and its variants."""
+    """A claim of claims.csv as a sentence, from its test, its variants and its endpoint."""
+    about = f"（{endpoint_head(resolved, row['endpoint'], 'zh')}）" if row["endpoint"] != primary_of(resolved) else ""
     variant = f"「{label(resolved, row['variant'])}」"
     if row["test"] == "fails_to_converge":
-        return f"{variant}不收敛"
-    if row["test"] == "negligible":
-        return f"{variant}与「{label(resolved, row['than'])}」的差别可忽略"
+        return f"{variant}不收敛{about}"
     than = "、".join(f"「{label(resolved, name)}」" for name in row["than"].split(", "))
-    return variant + {"better": "优于", "best_of": "优于", "not_better": "不优于"}[row["test"]] + than
+    if row["test"] == "negligible":
+        return f"{variant}与{than}的差别可忽略{about}"
+    return variant + {"better": "优于", "best_of": "优于", "not_better": "不优于"}[row["test"]] + than + about

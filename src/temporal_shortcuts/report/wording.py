@@ -154,16 +154,13 @@ def published_cell(resolved: Resolved, name: str, language: str = "en") -> str:
 
 
 def published_claim(resolved: Resolved, claim: Mapping[str, Any], language: str = "en") -> str:
-    """What the report has for a claim: in the words of the study's file, or else the accuracies of its variants; or nothing."""
+    """What the report has for a claim that it makes: in the words of the study's file, or from the accuracies of the variants."""
     names = [claim["variant"], *filter(None, claim["than"].split(", "))]
-    if claim["published"] and language == "en":
-        return claim["published"] + _ran_elsewhere(resolved, names, language)
     cells = [published_cell(resolved, name, language) for name in names]
-    if not all(cells):
-        return claim["published"]
+    if not claim["published"] or language == "en" or not all(cells):
+        return claim["published"] and claim["published"] + _ran_elsewhere(resolved, names, language)
     first, *others = cells
-    between, last = (" against ", " and ") if language == "en" else (" 对 ", "、")
-    return first + (between + last.join(others) if others else "")
+    return f"{first} 对 {'、'.join(others)}" if others else first
 
 
 def _ran_elsewhere(resolved: Resolved, names: list[str], language: str) -> str:

@@ -117,9 +117,11 @@ def sweep_cells(resolved: Resolved, kind: str) -> dict[tuple[int, float], str]:
 
 
 def carry_variants(resolved: Resolved) -> list[str]:
-    """The variants that are also evaluated with their carry left on."""
+    """The variants with a carry that are also evaluated with it left on."""
     return [
         name
         for name, variant in resolved["variants"].items()
-        if variant["settings"].get("evaluate_with_carry") and shortcut_of(resolved, name) is not None
+        if variant["settings"].get("evaluate_with_carry")
+        and shortcut_of(resolved, name)
+        and kind_of(resolved, name) != "null"
     ]
