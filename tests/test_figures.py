@@ -408,12 +408,9 @@ def texts_of(figure: Figure) -> list[tuple[str, Any]]:
     return [(text.get_text(), text.get_window_extent()) for text in seen]
 
 
-@pytest.mark.parametrize("name", UNUSUAL)
-def test_no_text_is_clipped_and_none_overprints_another(tmp_path, name):
-    study, tables = tabulated(
-        tmp_path, {"protocol": {"epochs": 8, "width": 8}, "seeds": [0, 1, 2], "claims": []}, UNUSUAL[name]
-    )
-    for file, figure in drawn(tables, study).items():
+def check_layout(figures: dict[str, Figure]) -> None:
+    """No text leaves its figure, and none overprints another."""
+    for file, figure in figures.items():
         texts = texts_of(figure)
         for text, box in texts:
             assert box.x0 > -1, (file, text)
@@ -424,6 +421,13 @@ def test_no_text_is_clipped_and_none_overprints_another(tmp_path, name):
             across = min(first.x1, second.x1) - max(first.x0, second.x0)
             down = min(first.y1, second.y1) - max(first.y0, second.y0)
             assert across < 1.5 or down < 1.5, (file, one, other)
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_no_text_is_clipped_and_none_overprints_another(tmp_path, name):
+    eight = {"protocol": {"epochs": 8, "width": 8}, "seeds": [0, 1, 2], "claims": []}
+    study, tables = tabulated(tmp_path, eight, UNUSUAL[name])
+    check_layout(drawn(tables, study))
 
 
 @pytest.mark.parametrize("name", [*UNUSUAL, "sixty of a kind"])
@@ -479,6 +483,7 @@ def test_axes_span_enough_that_nothing_looks_large_and_have_no_offset(tmp_path):
         }
     )
     figures = drawn(equal, study)
+    check_layout(figures)
     for file, direction in (("forest.svg", "x"), ("final_accuracy.svg", "x"), ("learning_curves.svg", "y")):
         axes = figures[file].axes[0]
         low, high = getattr(axes, f"get_{direction}lim")()

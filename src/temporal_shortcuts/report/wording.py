@@ -63,7 +63,8 @@ def _differences(resolved: Resolved, language: str) -> Iterator[str]:
     images = resolved["data"]["images_per_class"]
     if images:
         text = f"{images:,} training images of each class" if language == "en" else f"每类 {images:,} 张训练图"
-        yield text + _of_report(f"{published.IMAGES_PER_CLASS:,}", language)
+        is_cifar = "CIFAR-10" in resolved["data"]["name"]
+        yield text + (_of_report(f"{published.IMAGES_PER_CLASS:,}", language) if is_cifar else "")
     report, ours = _flat(published.PROTOCOL), _flat(resolved["protocol"])
     for key, value in report.items():
         if ours.get(key, value) != value:

@@ -20,6 +20,7 @@ from temporal_shortcuts.report.figures.style import (
     against_line,
     colour_of,
     extent,
+    few_ticks,
     interval_line,
     label_of,
     lines_of,
@@ -56,6 +57,7 @@ def forest(resolved: Resolved, tables: Tables) -> Figure:
     axes.set(
         xlim=limits, xlabel=wrapped(f"difference in test accuracy, {endpoint(resolved, primary)} (points)", 2.9, 10)
     )
+    few_ticks(axes.xaxis)
     axes.tick_params(axis="y", length=0, pad=8)
     axes.grid(axis="y", visible=False)
     _numbers(numbers, columns)

@@ -25,6 +25,7 @@ from temporal_shortcuts.report.figures.style import (
     PUBLISHED,
     colour_of,
     extent,
+    few_ticks,
     interval,
     interval_line,
     label_of,
@@ -84,6 +85,7 @@ def final_accuracy(resolved: Resolved, tables: Tables) -> Figure:
             shown.append(name)
     _seed_points(ours, resolved, {name: values[name] for name in shown})
     _rows(ours, labels)
+    few_ticks(ours.xaxis, 6)
     ours.set(
         xlim=limits, xlabel=wrapped(f"test accuracy, {endpoint(resolved, primary)} (%)", 3.7, 10), title="this study"
     )
@@ -115,6 +117,7 @@ def _published_column(axes: Axes, names: list[str], reported: Mapping[str, float
     limits = span((value, value) for value in reported.values())
     for name, value in reported.items():
         point_or_arrow(axes, value, names.index(name), limits, f"{value:.2f} %", **PUBLISHED)
+    few_ticks(axes.xaxis, 2)
     axes.set(xlim=limits, xlabel="best epoch (%)", title="published report")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)

@@ -22,10 +22,12 @@ import matplotlib
 import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import t as student
 
 from temporal_shortcuts.analysis.statistics import SMALLEST_N
@@ -225,6 +227,11 @@ def span(extents: Iterable[tuple[float, float]], reach: float = 4.0) -> tuple[fl
     low, high = min(pair[0] for pair in kept), max(pair[1] for pair in kept)
     margin = 0.06 * (high - low)
     return at_least(low - margin, high + margin)
+
+
+def few_ticks(axis: Axis, most: int = 5) -> None:
+    """At most so many steps on an axis of accuracies or differences, so that their numbers have room."""
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
 
 
 def at_least(low: float, high: float) -> tuple[float, float]:
