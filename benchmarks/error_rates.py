@@ -21,10 +21,9 @@ import numpy as np
 
 from temporal_shortcuts.analysis.statistics import resolution
 from temporal_shortcuts.analysis.verdicts import VERDICTS, decide
-from temporal_shortcuts.api import read_config
-from temporal_shortcuts.study import resolve
+from temporal_shortcuts.api import read_study
 
-STUDY = resolve(read_config(Path(__file__).parents[1] / "studies" / "decide.yaml")).resolved
+STUDY = read_study(Path(__file__).parents[1] / "studies" / "decide.yaml").resolved
 MARGIN, BENCHMARK = STUDY["margin"], STUDY["benchmark"]
 CLAIMS = [{"endpoint": STUDY["endpoint"], "margin": MARGIN} | claim for claim in STUDY["claims"]]
 DEVIATION, NOISY = 0.2, {"last5": 3.0}

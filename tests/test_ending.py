@@ -36,7 +36,7 @@ def snakemake(workplace: Workplace, command: list[str]) -> subprocess.CompletedP
 
 def test_a_run_ends_with_the_summary_and_with_paths_that_are_there(workplace: Workplace) -> None:
     said = snakemake(workplace, workplace.command()).stdout
-    assert "tiny: test accuracy, mean over the last 5 epochs, in percent" in said
+    assert "tiny: test accuracy, the mean of the last 3 epochs, in percent" in said
     assert "a toy" in said
     paths = re.findall(r"^  (results/\S+) ", said.partition("To look at:")[2], re.MULTILINE)
     assert paths == [f"results/tiny/{name}" for name in ("README.md", "figures/", "*.csv", "records/")]

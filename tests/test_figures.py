@@ -9,17 +9,21 @@ import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from matplotlib import colors
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from scipy import stats
 from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulated
 
 from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.report import published
 from temporal_shortcuts.report.figures import curves, differences, drawing, style
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.outputs import (
@@ -138,10 +142,10 @@ def test_figures_are_the_same_bytes_in_another_process_and_with_other_defaults(s
         assert made
         for path in made:
             assert (tmp_path / study.name / path.name).read_bytes() == path.read_bytes(), f"{study.name}/{path.name}"
-            _check_svg(path.read_text(), study.resolved["scale"], path.name)
+            _check_svg(path.read_text(), path.name)
 
 
-def _check_svg(text: str, scale: str, name: str) -> None:
+def _check_svg(text: str, name: str) -> None:
     tree = ElementTree.fromstring(text)
     space = "{http://www.w3.org/2000/svg}"
     assert not list(tree.iter(f"{space}text")), "letters must be paths"
@@ -155,8 +159,7 @@ def _check_svg(text: str, scale: str, name: str) -> None:
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     assert used <= set(names)
     assert not [one for one in names if re.search(r"[0-9a-f]{10}$", one)]
-    first_word = re.sub(r"\W.*", "", scale)
-    assert (f"<!-- {first_word[0].upper()}{first_word[1:]}" in text) == (name.removesuffix(".svg") not in DIAGRAMS)
+    assert ("<!-- Scale: " in text) == (name.removesuffix(".svg") not in DIAGRAMS)
 
 
 def test_other_numbers_make_other_figures(small, folder, tmp_path):
@@ -198,11 +201,12 @@ def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small)
     for index, row in rows.iterrows():
         inside = low <= row["mean_difference"] <= high
         assert ((round(row["mean_difference"], 6), index) in drawn) == inside
-        for pair in differences.pair_differences(tables.runs, row["variant"], row["against"]):
+        for pair in differences.pair_differences(tables.runs, row["variant"], row["against"], "last5"):
             place = round(float(np.clip(pair, low, high)), 6), round(index + 0.27, 6)
             assert (place in drawn) == inside, "each pair is in sight, at the edge if it lies beyond"
-        if low <= row["published_difference"] <= high:
-            assert (round(row["published_difference"], 6), round(index - 0.3, 6)) in drawn
+        reported = published.difference(study.resolved, row["variant"], row["against"])
+        if low <= reported <= high:
+            assert (round(reported, 6), round(index - 0.3, 6)) in drawn
     assert not low <= -81.98, "one published value is far off and must not flatten the rest"
     assert "\N{WHITE DIAMOND} \N{MINUS SIGN}81.98" in {text.get_text() for text in axes.texts}
     texts = {text.get_text() for text in numbers.texts}
@@ -213,7 +217,7 @@ def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small)
 def test_pairs_are_of_equal_seeds(small):
     runs = small[1].runs
     runs = runs[~((runs["variant"] == "benchmark") & (runs["seed"] == 1))]
-    found = differences.pair_differences(runs, "lr_0.1", "benchmark")
+    found = differences.pair_differences(runs, "lr_0.1", "benchmark", "last5")
     values = runs.set_index(["variant", "seed"])["last5"]
     assert found.to_dict() == pytest.approx({s: 100 * (values["lr_0.1", s] - values["benchmark", s]) for s in (0, 2)})
 
@@ -330,6 +334,191 @@ def test_two_seeds_decide_nothing(sweep):
         if collection.get_sizes()[:1] == 52 and not np.allclose(collection.get_facecolor(), 1)
     ]
     assert not filled
+
+
+# -- figures of unusual studies ------------------------------------------------------------------------------------------
+
+NOTHING = dict.fromkeys(
+    ("lr_0.001", "lr_0.1", "batch_res_start", "epoch_res_start", "batch_res_late", "epoch_res_late")
+)
+LONG = "DonaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenverordnungsparagrafenM"
+RATES = (0.001, 0.002, 0.003, 0.004, 0.005, 0.02, 0.04, 0.05, 0.1)
+UNUSUAL: dict[str, dict[str, Any]] = {
+    "one epoch": {
+        "protocol": {"epochs": 1},
+        "seeds": [0],
+        "variants": dict.fromkeys(("batch_res_late", "epoch_res_late")),
+    },
+    "long words": {
+        "variants": {
+            "lr_0.001": {"label": LONG},
+            "batch_res_start": {"label": "_M" * 40},
+            "batch_res_late": {"label": "spot instance, $5 to $7 a run", "shortcut": {"onset": 6}},
+            "epoch_res_late": {"label": "W" * 80, "shortcut": {"onset": 6}, "against": "lr_0.001"},
+        }
+    },
+    "nine rates": {
+        "variants": NOTHING
+        | {"benchmark": {"published": None}}
+        | {
+            f"rate{index}": {"label": f"learning rate {rate}", "learning_rate": rate}
+            for index, rate in enumerate(RATES)
+        }
+    },
+    "four of a kind": {
+        "variants": NOTHING
+        | {
+            f"batch_res{index}": {
+                "label": f"batch_res, batch size {size}, rate {rate}",
+                "batch_size": size,
+                "learning_rate": rate,
+                "shortcut": {"kind": "batch_res", "strength": 0.05, "onset": 0},
+            }
+            for index, (size, rate) in enumerate([(64, 0.01), (128, 0.02), (256, 0.01), (32, 0.05)])
+        }
+    },
+    "many onsets": SWEEP
+    | {"protocol": {"epochs": 14}, "grid": {"kinds": ["noise"], "strengths": [0.05], "onsets": list(range(1, 13))}},
+}
+
+
+def drawn(tables: Tables, study: Study) -> dict[str, Figure]:
+    """Every figure of the study, laid out as it is saved."""
+    figures = {}
+    with style.style():
+        for name in figures_of(study.resolved):
+            figures[name] = drawing.DRAWINGS[name][0](study.resolved, tables)
+            figures[name].draw_without_rendering()
+    return figures
+
+
+def texts_of(figure: Figure) -> list[tuple[str, Any]]:
+    """Each text that can be seen, with its box in pixels."""
+    axes = [text for one in figure.axes if one.get_visible() for text in one.findobj(Text)]
+    own = [text for text in figure.findobj(Text) if text not in axes and text.axes is None]
+    ticks = {
+        label
+        for one in figure.axes
+        for axis, (low, high) in ((one.xaxis, sorted(one.get_xlim())), (one.yaxis, sorted(one.get_ylim())))
+        for tick, place in zip(axis.get_major_ticks(), axis.get_majorticklocs(), strict=False)
+        if not low <= place <= high
+        for label in (tick.label1, tick.label2)
+    }
+    seen = [text for text in {*axes, *own} - ticks if text.get_visible() and text.get_text().strip()]
+    return [(text.get_text(), text.get_window_extent()) for text in seen]
+
+
+def check_layout(figures: dict[str, Figure]) -> None:
+    """No text leaves its figure, and none overprints another."""
+    for file, figure in figures.items():
+        texts = texts_of(figure)
+        for text, box in texts:
+            assert box.x0 > -1, (file, text)
+            assert box.y0 > -1, (file, text)
+            assert box.x1 < figure.bbox.x1 + 1, (file, text)
+            assert box.y1 < figure.bbox.y1 + 1, (file, text)
+        for (one, first), (other, second) in combinations(texts, 2):
+            across = min(first.x1, second.x1) - max(first.x0, second.x0)
+            down = min(first.y1, second.y1) - max(first.y0, second.y0)
+            assert across < 1.5 or down < 1.5, (file, one, other)
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_no_text_is_clipped_and_none_overprints_another(tmp_path, name):
+    eight = {"protocol": {"epochs": 8, "width": 8}, "seeds": [0, 1, 2], "claims": []}
+    study, tables = tabulated(tmp_path, eight, UNUSUAL[name])
+    check_layout(drawn(tables, study))
+
+
+@pytest.mark.parametrize("name", [*UNUSUAL, "sixty of a kind"])
+def test_each_curve_of_a_panel_differs_from_every_other_and_is_named(tmp_path, name):
+    one = {"batch_size": 64, "shortcut": {"kind": "batch_res", "strength": 0.05, "onset": 0}}
+    sixty = {"variants": NOTHING | {f"v{index}": {"momentum": index / 100, **one} for index in range(60)}, "seeds": [0]}
+    unusual = UNUSUAL.get(name, sixty)
+    study, tables = tabulated(
+        tmp_path, {"protocol": {"epochs": 8, "width": 8}, "seeds": [0, 1, 2], "claims": []}, unusual
+    )
+    with style.style():
+        figure = curves.learning_curves(study.resolved, tables)
+    for axes, names in zip(figure.axes, curves.curve_panels(study.resolved), strict=False):
+        entries = axes.get_legend().get_lines()
+        looks = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in entries]
+        assert len(set(looks)) == len(looks) == 1 + len(names)
+        labels = ["".join(text.get_text().split()) for text in axes.get_legend().get_texts()]
+        assert labels[1:] == ["".join(study.resolved["variants"][one]["label"].split()) for one in names]
+
+
+def test_one_epoch_is_a_point(tmp_path):
+    study, tables = tabulated(tmp_path, {"protocol": {"width": 8}, "claims": []}, UNUSUAL["one epoch"])
+    for axes in drawn(tables, study)["learning_curves.svg"].axes:
+        if axes.get_visible():
+            assert all(line.get_marker() == "o" for line in axes.lines if len(line.get_xdata()) == 1)
+            assert [tick for tick in axes.get_xticks() if 0.5 <= tick <= 1.5] == [1]
+
+
+def test_axes_span_enough_that_nothing_looks_large_and_have_no_offset(tmp_path):
+    study, tables = tabulated(
+        tmp_path,
+        {"protocol": {"epochs": 3, "width": 8}, "seeds": [0], "claims": []},
+        {
+            "variants": NOTHING
+            | {
+                "batch_res_late": {
+                    "label": "late",
+                    "shortcut": {"kind": "batch_res", "strength": 0.05, "onset": 2},
+                    "published": None,
+                },
+                "benchmark": {"published": None},
+            }
+        },
+    )
+    level = dict.fromkeys(("last5", "final", "best"), 0.07799442)
+    rows = dict.fromkeys(("mean_difference", "t_low", "t_high"), 1e-09)
+    equal = Tables(
+        **vars(tables)
+        | {
+            "runs": tables.runs.assign(**level),
+            "metrics": tables.metrics.assign(test_accuracy=0.07799442),
+            "comparisons": tables.comparisons.assign(**rows),
+        }
+    )
+    figures = drawn(equal, study)
+    check_layout(figures)
+    for file, direction in (("forest.svg", "x"), ("final_accuracy.svg", "x"), ("learning_curves.svg", "y")):
+        axes = figures[file].axes[0]
+        low, high = getattr(axes, f"get_{direction}lim")()
+        assert high - low >= 0.2 - 1e-9, file
+        axis = getattr(axes, f"{direction}axis")
+        assert not axis.get_offset_text().get_text(), file
+        assert not any("e" in label.get_text() for label in axis.get_ticklabels()), file
+        if direction == "x":
+            points = [point for drawn_ in axes.collections for point in drawn_.get_offsets()[:, 0].tolist()]
+            assert all(low + 0.02 < point < high - 0.02 for point in points), "no point is cut by the axis"
+
+
+def test_a_panel_without_published_values_is_not_drawn(tmp_path, small):
+    study, tables = tabulated(
+        tmp_path, {"protocol": {"epochs": 8, "width": 8}, "seeds": [0], "claims": []}, UNUSUAL["nine rates"]
+    )
+    for file in ("learning_rates.svg", "final_accuracy.svg"):
+        assert len(drawing.DRAWINGS[file][0](study.resolved, tables).axes) == 1
+        assert len(drawing.DRAWINGS[file][0](small[0].resolved, small[1]).axes) == 2
+
+
+def test_a_margin_is_a_band_in_the_forest(small):
+    study, tables = small
+    assert not differences.forest(study.resolved, tables).axes[0].patches
+    (band,) = differences.forest(dict(study.resolved) | {"margin": 0.3}, tables).axes[0].patches
+    assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((-0.3, 0.3))
+
+
+def test_a_word_that_is_too_wide_is_broken():
+    with style.style():
+        for text in (LONG, "W" * 80, "a word " + LONG):
+            lines = style.wrapped(text, 2.0, 9.5).splitlines()
+            assert all(style.width(line, 9.5) <= 2.0 for line in lines)
+            assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert style.wrapped("two words", 5.0, 9.5) == "two words"
 
 
 # -- colours -----------------------------------------------------------------------------------------------------------

@@ -212,3 +212,24 @@ def test_tables_read_back_as_written(tmp_path):
     tables.write_table(table, tmp_path / "table.csv")
     pd.testing.assert_frame_equal(tables.read_table(tmp_path / "table.csv"), table)
     assert b"\r" not in (tmp_path / "table.csv").read_bytes()
+
+
+@pytest.mark.parametrize("word", ["NA", "None", "null", "nan", "0.01", "1", "True", "-", "1e5", "2026-01-01"])
+def test_text_stays_text_in_every_table_that_is_read_again(tmp_path, word):
+    overlay = {"variants": {"lr_0.001": {"label": word}}}
+    claim = {"id": "null", "text": word, "test": "better", "variant": "lr_0.1", "than": "benchmark", "published": word}
+    _, read = tabulated(tmp_path, SMALL, overlay | {"claims": [claim]})
+    assert read.summary.set_index("variant").loc["lr_0.001", "label"] == word
+    (row,) = read.claims.to_dict("records")
+    assert (row["id"], row["text"], row["published"]) == ("null", word, word)
+
+
+def test_empty_numbers_are_missing_and_names_are_not(tmp_path):
+    (tmp_path / "claims.csv").write_text("id,published,than,low,needed_n\nNA,,,,7\n")
+    (row,) = tables.read_table(tmp_path / "claims.csv").to_dict("records")
+    assert (row["id"], row["published"], row["than"], row["needed_n"]) == ("NA", "", "", 7)
+    assert np.isnan(row["low"])
+    (tmp_path / "runs.csv").write_text("variant,seed,last5\nNone,0,0.5\n1,0,\n")
+    runs = tables.read_table(tmp_path / "runs.csv")
+    assert list(runs["variant"]) == ["None", "1"]
+    assert runs["last5"].isna().tolist() == [False, True]

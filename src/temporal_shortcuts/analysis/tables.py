@@ -24,6 +24,22 @@ from temporal_shortcuts.study.outputs import tables_of
 COLUMNS = ["epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
 WITH_CARRY = "test_accuracy_with_carry"
 AGAIN = "delete it and run the same command again, which makes it anew"
+TEXT = {
+    "variant",
+    "against",
+    "label",
+    "fingerprint",
+    "weights_final",
+    "endpoint",
+    "id",
+    "text",
+    "test",
+    "than",
+    "verdict",
+}
+"""Columns that hold text in every table, so that a variant named None or a label 0.01 stays what it is."""
+TEXT_OF = {"claims.csv": {"published"}}
+"""Columns that hold text in one table only: a claim's published value is a phrase, a variant's is a number."""
 
 
 @dataclass(frozen=True)
@@ -222,8 +238,12 @@ def correct_images(study: Study, folder: Path) -> dict[tuple[str, int], np.ndarr
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table as it was written. Raises `UserError` when it is not there."""
-    return pd.read_csv(io.StringIO(_read(path)))
+    """A table as it was written: text stays text (missing: empty), an empty number is nan. Raises `UserError` when it is not there."""
+    text = _read(path)
+    header = pd.read_csv(io.StringIO(text), nrows=0).columns
+    words = (TEXT | TEXT_OF.get(path.name, set())).intersection(header)
+    missing = {name: [""] for name in header if name not in words}
+    return pd.read_csv(io.StringIO(text), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=missing)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Chinese names of variants, claims and scales, put together from a study's settings, so that a study is written in one language."""
+"""Chinese names of variants and claims, put together from a study's settings, so that a study is written in one language."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from temporal_shortcuts.report.wording import endpoint_head, primary_of
 from temporal_shortcuts.study.outputs import Resolved, shortcut_of, sweep_kinds
 
 KINDS = {
@@ -13,14 +14,18 @@ KINDS = {
     "shuffled": "打乱顺序的 batch_res（对照）",
     "noise": "同均值同方差的噪声（对照）",
     "one_bit": "空白对照（只翻转一个权重的最低位）",
+    "fresh_order": "空白对照（换一组数据顺序与增强）",
 }
-VERDICTS = {"supported": "成立", "contradicted": "不成立", "undecided": "尚无定论"}
-PUBLISHED = {"width": 64, "epochs": 50, "model": "resnet18"}
-"""What the published protocol has, where a study's scale may differ."""
 
 
 def label(resolved: Resolved, name: str) -> str:
-    """A variant's name from what it changes."""
+    """A variant's name from what it changes, with its own name where two would be the same."""
+    text = _described(resolved, name)
+    same = [other for other in resolved["variants"] if other != name and _described(resolved, other) == text]
+    return f"{text}（{name}）" if same else text
+
+
+def _described(resolved: Resolved, name: str) -> str:
     settings, shortcut = resolved["variants"][name]["settings"], shortcut_of(resolved, name)
     benchmark = resolved["variants"][resolved["benchmark"]]["settings"]
     parts = [_shortcut(resolved, shortcut)] if shortcut else []
@@ -43,38 +48,21 @@ def _shortcut(resolved: Resolved, shortcut: Mapping[str, Any]) -> str:
     text = f"{KINDS.get(shortcut['kind'], shortcut['kind'])}，{onset}"
     if shortcut["kind"] in sweep_kinds(resolved):
         text += f"，强度 {shortcut['strength']:g}"
+    if shortcut.get("stream", 1) != 1:
+        text += f"，第 {shortcut['stream']} 组"
     every = [shortcut_of(resolved, name) or {} for name in resolved["variants"]]
     if len({other.get("accounting") for other in every if other.get("accounting")}) > 1:
         text += {"published": "，按原代码累计", "corrected": "，按定义取平均"}.get(shortcut.get("accounting"), "")
     return text
 
 
-def scale(resolved: Resolved) -> str:
-    """How the study differs from the published protocol."""
-    protocol, data = resolved["protocol"], resolved["data"]
-    parts = [f"数据为 {data['name']}"]
-    if data["images_per_class"]:
-        parts.append(f"每类 {data['images_per_class']:,} 张训练图（原报告 5,000）")
-    names = {"width": "网络宽度", "epochs": "训练轮数", "model": "网络"}
-    parts += [
-        f"{names[key]} {protocol[key]}（原报告 {value}）" for key, value in PUBLISHED.items() if protocol[key] != value
-    ]
-    if "CIFAR-10" not in data["name"]:
-        parts.append("结果不能说明 CIFAR-10 上的情况")
-    return "，".join(parts) if len(parts) > 1 else f"{parts[0]}，其余与原报告的设定相同"
-
-
 def claim(resolved: Resolved, row: Mapping[str, Any]) -> str:
-    """A claim of claims.csv as a sentence, from its test and its variants."""
+    """A claim of claims.csv as a sentence, from its test, its variants and its endpoint."""
+    about = f"（{endpoint_head(resolved, row['endpoint'], 'zh')}）" if row["endpoint"] != primary_of(resolved) else ""
     variant = f"「{label(resolved, row['variant'])}」"
     if row["test"] == "fails_to_converge":
-        return f"{variant}不收敛"
+        return f"{variant}不收敛{about}"
     than = "、".join(f"「{label(resolved, name)}」" for name in row["than"].split(", "))
-    return variant + {"better": "优于", "best_of": "优于", "not_better": "不优于"}[row["test"]] + than
-
-
-def published(resolved: Resolved, percent: Callable[[float], str], row: Mapping[str, Any]) -> str:
-    """What the report has for a claim: the accuracies of its variants, those that it gives."""
-    names = [row["variant"], *(row["than"].split(", ") if isinstance(row["than"], str) else [])]
-    values = [resolved["variants"][name]["published"] for name in names]
-    return " 对 ".join(percent(value) for value in values if value is not None) or "–"
+    if row["test"] == "negligible":
+        return f"{variant}与{than}的差别可忽略{about}"
+    return variant + {"better": "优于", "best_of": "优于", "not_better": "不优于"}[row["test"]] + than + about

@@ -9,18 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from temporal_shortcuts.analysis.endpoints import PRIMARY, SMOOTHING
-from temporal_shortcuts.analysis.statistics import (
-    LEVEL,
-    SMALLEST_N,
-    deciding_difference,
-    pairs_needed,
-)
+from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, deciding_difference, pairs_needed
 from temporal_shortcuts.analysis.tables import WITH_CARRY, Tables, read_sidecar
+from temporal_shortcuts.report import published
+from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs, primary_of
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.outputs import Resolved, carry_variants, is_late, kind_of, reference_of, shortcut_of
 
@@ -28,30 +24,45 @@ Row = dict[str, Any]
 
 FULL_PROTOCOL_SD = 0.15
 """Points: standard deviation of test accuracy over seeds in 60,000 full-size CIFAR-10 trainings (Jordan, ICLR 2024)."""
-FULL_PROTOCOL_FLOP = "8.3e15"
-"""Of one run: ResNet-18 of width 64, 50,000 images, 50 epochs."""
 CONTROLS = ("null", "shuffled", "noise")
-AT_CHANCE_BELOW = 0.2
-"""Twice chance on ten classes; a study's own `fails_to_converge` claim can say otherwise."""
+CHANCE = {"cifar10": 0.1, "digits": 0.1}
+"""The share of the test set's largest class, for sources whose classes are known without the tables."""
 
 
-def by_verdict(tables: Tables) -> dict[str, list[Row]]:
-    """The claims, by verdict, in the study's order."""
-    claims = rows_of(tables.claims)
-    return {
-        word: [row for row in claims if row["verdict"] == word] for word in ("supported", "contradicted", "undecided")
-    }
+def claims_of(resolved: Resolved, tables: Tables) -> list[Row]:
+    """The claims in the study's order, each with the endpoint that it is about."""
+    return [row | {"endpoint": row.get("endpoint") or primary_of(resolved)} for row in rows_of(tables.claims)]
+
+
+def by_verdict(resolved: Resolved, tables: Tables) -> dict[str, list[Row]]:
+    """The claims, by verdict, in the study's order; those with too few seeds for a test are `untested`, not undecided."""
+    claims = claims_of(resolved, tables)
+    found = {word: [row for row in claims if row["verdict"] == word] for word in VERDICTS}
+    found["untested"] = [row for row in found["undecided"] if is_untested(row)]
+    found["undecided"] = [row for row in found["undecided"] if not is_untested(row)]
+    return found
+
+
+def is_untested(row: Mapping[str, Any]) -> bool:
+    """Whether a claim or a comparison has too few seeds for a test."""
+    return bool(row["n"] < row.get("smallest_n", SMALLEST_N))
 
 
 def is_decided(comparison: Mapping[str, Any]) -> bool:
-    """Whether a comparison's difference is told apart from zero: Holm's p is at most 5 %, of enough seeds for a verdict."""
+    """Whether a comparison is significant after Holm's correction, with enough seeds for a verdict."""
     return bool(comparison["p_holm"] <= LEVEL and comparison["n"] >= SMALLEST_N)
 
 
-def primary(tables: Tables) -> list[Row]:
-    """The comparisons at the primary endpoint, each with whether it `is_decided`, or is not by Holm's correction alone."""
-    rows = rows_of(tables.comparisons[tables.comparisons["endpoint"] == PRIMARY])
-    return [row | {"decided": is_decided(row), "corrected_away": _corrected_away(row)} for row in rows]
+def primary(resolved: Resolved, tables: Tables) -> list[Row]:
+    """The comparisons at the primary endpoint, each with whether it `is_decided`, or is not by Holm's correction alone.
+
+    Their `published_difference` is missing where the report ran something else.
+    """
+    rows = rows_of(tables.comparisons[tables.comparisons["endpoint"] == primary_of(resolved)])
+    for row in rows:
+        row |= {"decided": is_decided(row), "corrected_away": _corrected_away(row), "untested": is_untested(row)}
+        row["published_difference"] = published.difference(resolved, row["variant"], row["against"])
+    return rows
 
 
 def _corrected_away(comparison: Mapping[str, Any]) -> bool:
@@ -59,12 +70,12 @@ def _corrected_away(comparison: Mapping[str, Any]) -> bool:
     return bool(comparison["p_holm"] > LEVEL and (comparison["t_low"] > 0 or comparison["t_high"] < 0))
 
 
-def decidable(tables: Tables) -> Row:
+def decidable(resolved: Resolved, tables: Tables) -> Row:
     """What the comparisons, corrected together, could decide: `family`, their number, the fewest pairs `n` of one, and `deviations`.
 
-    So many standard deviations of its differences the first of the family must be away from 0 to be told apart from it.
+    So many standard deviations of its differences the first of the family must be away from 0 to be significant.
     """
-    family = [row for row in primary(tables) if not row["null_arm"]]
+    family = [row for row in primary(resolved, tables) if not row["null_arm"]]
     n = min((row["n"] for row in family), default=0)
     enough = n >= SMALLEST_N
     return {"family": len(family), "n": n} | {
@@ -74,20 +85,47 @@ def decidable(tables: Tables) -> Row:
 
 def winner(resolved: Resolved, tables: Tables) -> Row | None:
     """The comparison of the temporal shortcut that the report found best, if it found one better than its benchmark."""
-    rows = [row for row in primary(tables) if row["published_difference"] > 0 and shortcut_of(resolved, row["variant"])]
+    rows = [
+        row
+        for row in primary(resolved, tables)
+        if row["published_difference"] > 0 and shortcut_of(resolved, row["variant"])
+    ]
     return max(rows, key=lambda row: row["published_difference"], default=None)
 
 
+def answer(resolved: Resolved, tables: Tables) -> Row | None:
+    """What the study says to its question, does a temporal shortcut help: the winner's comparison, with a claim's `verdict` on it.
+
+    Without a claim that the winner is better, the verdict is that of the comparison: supported, contradicted or undecided.
+    """
+    best = winner(resolved, tables)
+    if best is None:
+        return None
+    for claim in claims_of(resolved, tables):
+        if (claim["test"], claim["variant"], claim["than"]) == ("better", best["variant"], best["against"]):
+            return best | {"verdict": claim["verdict"], "claim": claim}
+    decided = "supported" if best["mean_difference"] > 0 else "contradicted"
+    return best | {"verdict": decided if best["decided"] else "undecided", "claim": None}
+
+
 def null_arm(resolved: Resolved, tables: Tables, beside: Row) -> Row | None:
-    """The null arm that leaves the same reference at the same onset as a comparison's variant: what no effect looks like there."""
-    onset = shortcut_of(resolved, beside["variant"])["onset"]
-    rows = [row for row in primary(tables) if row["null_arm"] and row["against"] == beside["against"]]
-    return next((row for row in rows if shortcut_of(resolved, row["variant"])["onset"] == onset), None)
+    """The null arm that leaves the same reference at the same onset as a comparison's variant: what no effect looks like there.
+
+    Of several, one whose images come in another order: it differs in all that chance decides, not in one bit.
+    """
+    onset = (shortcut_of(resolved, beside["variant"]) or {}).get("onset")
+    arms = [
+        (shortcut_of(resolved, row["variant"]), row)
+        for row in primary(resolved, tables)
+        if row["null_arm"] and row["against"] == beside["against"]
+    ]
+    same = [(arm["kind"] != "fresh_order", row) for arm, row in arms if arm["onset"] == onset]
+    return min(same, key=lambda one: one[0])[1] if same else None
 
 
 def controls(resolved: Resolved, tables: Tables) -> list[Row]:
     """The comparisons of the null arm and of the controls; the null arm's is decided by its own t interval."""
-    rows = [row | {"kind": kind_of(resolved, row["variant"])} for row in primary(tables)]
+    rows = [row | {"kind": kind_of(resolved, row["variant"])} for row in primary(resolved, tables)]
     for row in rows:
         if row["kind"] == "null":
             row["decided"] = is_decided(row | {"p_holm": row["p_t"]})
@@ -99,14 +137,14 @@ def rescheduled(resolved: Resolved, tables: Tables) -> list[Row]:
     usual = resolved["protocol"]["schedule_epochs"]
     rows = [
         row | {"schedule_epochs": resolved["variants"][row["variant"]]["settings"]["schedule_epochs"]}
-        for row in primary(tables)
+        for row in primary(resolved, tables)
     ]
     return [row for row in rows if row["schedule_epochs"] != usual]
 
 
 def late(resolved: Resolved, tables: Tables) -> list[Row]:
     """The comparisons of published kinds of shortcut that begin late."""
-    kinds = [row for row in primary(tables) if kind_of(resolved, row["variant"]) not in CONTROLS]
+    kinds = [row for row in primary(resolved, tables) if kind_of(resolved, row["variant"]) not in CONTROLS]
     return [row for row in kinds if is_late(resolved, row["variant"])]
 
 
@@ -120,65 +158,63 @@ def full_protocol(resolved: Resolved, tables: Tables) -> Row | None:
     narrowed = sd * math.sqrt(1 - min(max(correlation, 0.0), 0.99)) if measured else sd
     return best | {
         "sd": FULL_PROTOCOL_SD,
-        "flop": FULL_PROTOCOL_FLOP,
+        "flop": published.FLOP,
         "unpaired": pairs_needed(best["published_difference"], sd),
         "paired": pairs_needed(best["published_difference"], narrowed) if measured else None,
     }
 
 
-# -- the published tables ----------------------------------------------------------------------------------------------
-
-
-def published_sections(resolved: Resolved) -> dict[str, list[str]]:
-    """The variants of the report's three tables that the study has, the benchmark with each: learning_rate, start, late."""
-    known = [name for name, variant in resolved["variants"].items() if variant["published"] is not None]
-    sections: dict[str, list[str]] = {"learning_rate": [], "start": [], "late": []}
-    for name in known:
-        if kind_of(resolved, name) == "learning_rate":
-            sections["learning_rate"].append(name)
-        elif shortcut_of(resolved, name):
-            sections["late" if is_late(resolved, name) else "start"].append(name)
-    rates = {name: resolved["variants"][name]["settings"]["learning_rate"] for name in resolved["variants"]}
-    for section, names in sections.items():
-        if names:
-            references = dict.fromkeys(reference_of(resolved, name) for name in names)
-            names[:] = [*references, *names]
-            if section == "learning_rate":
-                names.sort(key=lambda name: rates[name])
-    return {section: names for section, names in sections.items() if names}
-
-
 # -- the carry at evaluation -------------------------------------------------------------------------------------------
 
 
-def chance_limit(resolved: Resolved) -> float:
-    """The accuracy below which a network counts as stuck at chance: of the study's first claim that has one."""
+def chance(resolved: Resolved, tables: Tables) -> float | None:
+    """What guessing the test set's largest class gets right, a fraction, where it is known."""
+    if "chance" in tables.summary and tables.summary["chance"].notna().any():
+        return float(tables.summary["chance"].max())
+    return CHANCE.get(resolved["data"]["source"])
+
+
+def chance_limit(resolved: Resolved, tables: Tables) -> float | None:
+    """The accuracy up to which a network counts as stuck at chance: of the study's first claim that has one.
+
+    Otherwise a ninth of the way from chance to 100 %, which is 20 % of ten equal classes. None where chance is not known.
+    """
     limits = [claim["threshold"] for claim in resolved["claims"] if claim["test"] == "fails_to_converge"]
-    return limits[0] if limits else AT_CHANCE_BELOW
+    level = chance(resolved, tables)
+    if level is not None:
+        limits.append(level + (1 - level) / 9)
+    return limits[0] if limits else None
 
 
 def carried(resolved: Resolved, tables: Tables) -> list[Row]:
-    """For each variant evaluated with its carry too: accuracies over the last five epochs, and what they amount to.
+    """For each variant evaluated with its carry too: accuracies over the last epochs, and what they amount to.
 
     `highest` is the highest training accuracy of an epoch, averaged over the seeds, and `highest_epoch` that epoch.
     `outcome` is `learns`, `stuck` (its training accuracy stays at chance too), `misled` (stuck only without the carry it learned
-    with), `lost` (learns in training, stuck in evaluation either way), or `mixed` where the seeds do not agree.
+    with), `lost` (learns in training, stuck in evaluation either way), `mixed` where the seeds do not agree, or `unknown` where
+    chance is not known.
     """
-    limit, rows = chance_limit(resolved), []
-    last = tables.metrics[tables.metrics["epoch"] > resolved["protocol"]["epochs"] - SMOOTHING]
+    limit, rows = chance_limit(resolved, tables), []
+    last = tables.metrics[tables.metrics["epoch"] > resolved["protocol"]["epochs"] - averaged_epochs(resolved)]
     for name in carry_variants(resolved):
         seeds = last[last["variant"] == name].groupby("seed")[["train_accuracy", "test_accuracy", WITH_CARRY]].mean()
-        outcomes = {_outcome(*(float(value) > limit for value in seed)) for seed in seeds.to_numpy()}
         own = tables.metrics[tables.metrics["variant"] == name]
         training = own.groupby("epoch")["train_accuracy"].mean()
         rows.append(
             {"variant": name, "against": reference_of(resolved, name), "n": len(seeds)}
             | {column: float(seeds[column].mean()) for column in seeds}
             | {"highest": float(training.max()), "highest_epoch": int(training.idxmax())}
-            | {"accounting": shortcut_of(resolved, name).get("accounting")}
-            | {"outcome": outcomes.pop() if len(outcomes) == 1 else "mixed"}
+            | {"accounting": shortcut_of(resolved, name).get("accounting"), "outcome": _agreed(seeds.to_numpy(), limit)}
         )
     return rows
+
+
+def _agreed(seeds: Iterable[Iterable[float]], limit: float | None) -> str:
+    """The outcome in which all seeds agree, from train, test and test accuracy with the carry of each."""
+    if limit is None:
+        return "unknown"
+    outcomes = {_outcome(*(float(value) > limit for value in seed)) for seed in seeds}
+    return outcomes.pop() if len(outcomes) == 1 else "mixed"
 
 
 def _outcome(train: bool, test: bool, with_carry: bool) -> str:
@@ -195,25 +231,21 @@ def accountings(resolved: Resolved, tables: Tables) -> list[Row]:
     `cause` is `slip` (only the published accounting fails), `idea` (both fail), `neither`, `odd` (only the corrected one fails) or
     `mixed`. To fail is to stay at chance in evaluation.
     """
-    rows = carried(resolved, tables)
+    rows = [row for row in carried(resolved, tables) if row["outcome"] != "unknown"]
+    causes = {(False, True): "slip", (True, True): "idea", (False, False): "neither", (True, False): "odd"}
     pairs = []
     for corrected in [row for row in rows if row["accounting"] == "corrected"]:
-        for published in [row for row in rows if row["accounting"] == "published"]:
-            if published["against"] == corrected["against"]:
-                outcomes = corrected["outcome"], published["outcome"]
-                fails = tuple(outcome != "learns" for outcome in outcomes)
-                cause = {(False, True): "slip", (True, True): "idea", (False, False): "neither", (True, False): "odd"}[
-                    fails
-                ]
-                pairs.append(
-                    {"corrected": corrected, "published": published, "cause": "mixed" if "mixed" in outcomes else cause}
-                )
+        for slipped in [row for row in rows if row["accounting"] == "published"]:
+            if slipped["against"] == corrected["against"]:
+                outcomes = corrected["outcome"], slipped["outcome"]
+                cause = "mixed" if "mixed" in outcomes else causes[tuple(one != "learns" for one in outcomes)]
+                pairs.append({"corrected": corrected, "published": slipped, "cause": cause})
     return pairs
 
 
 def unexplained(resolved: Resolved, tables: Tables) -> list[Row]:
     """Summaries of variants that end at chance by the slip, but had better epochs, although the report's best one is at chance."""
-    limit, summaries = chance_limit(resolved), {row["variant"]: row for row in rows_of(tables.summary)}
+    limit, summaries = chance_limit(resolved, tables), {row["variant"]: row for row in rows_of(tables.summary)}
     slips = [pair["published"]["variant"] for pair in accountings(resolved, tables) if pair["cause"] == "slip"]
     return [row for name in slips if (row := summaries[name])["published"] <= limit < row["best_mean"]]
 
@@ -231,6 +263,20 @@ def environments(study: Study, folder: Path) -> tuple[list[Row], int]:
         count.update(json.dumps(environment, sort_keys=True) for environment in sidecar["environments"])
     ordered = sorted(count.items(), key=lambda item: (-item[1], item[0]))
     return [json.loads(environment) | {"runs": runs} for environment, runs in ordered], forced
+
+
+def means(resolved: Resolved, tables: Tables, claim: Mapping[str, Any]) -> list[Row]:
+    """The mean accuracies that a claim compares, its variant's first: over the seeds that the variant has in common with a rival."""
+    values = tables.runs.pivot(index="seed", columns="variant", values=claim["endpoint"])
+    variant, rivals = claim["variant"], [name for name in claim["than"].split(", ") if name]
+    common = values[[variant, *rivals]].dropna()
+    return [{"variant": name, "mean": float(common[name].mean())} for name in common]
+
+
+def endpoints(resolved: Resolved, tables: Tables) -> list[str]:
+    """The endpoints that the tables hold, the primary one first."""
+    names = [name.removesuffix("_mean") for name in tables.summary.columns if name.endswith("_mean")]
+    return sorted(names, key=lambda name: name != primary_of(resolved))
 
 
 def rows_of(table: Any) -> list[Row]:

@@ -6,7 +6,6 @@ one for each block and language (`headline.en.jinja`, `headline.zh.jinja`) and `
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from functools import cache, partial
@@ -15,57 +14,25 @@ from typing import Any
 
 import jinja2
 
-from temporal_shortcuts.analysis.statistics import MOST_N, SMALLEST_N
+from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
-from temporal_shortcuts.report import chinese, facts
+from temporal_shortcuts.report import chinese, facts, wording
+from temporal_shortcuts.report.markdown import escape
+from temporal_shortcuts.report.numbers import (
+    difference,
+    interval,
+    mean_sd,
+    missing,
+    p_value,
+    percent,
+    plain,
+    points,
+    seeds_needed,
+)
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.outputs import BLOCKS, LANGUAGES, Resolved, figures_of, headline_figures_of
-
-MINUS = "\N{MINUS SIGN}"
-NOTHING = "–"
-
-
-# -- numbers as text ---------------------------------------------------------------------------------------------------
-
-
-def percent(fraction: float | None) -> str:
-    """0.9198 -> 91.98 %"""
-    return NOTHING if _missing(fraction) else f"{100 * fraction:.2f} %"
-
-
-def points(difference: float | None) -> str:
-    """A difference in points with its sign: 0.07 -> +0.07"""
-    return NOTHING if _missing(difference) else f"{difference:+.2f}".replace("-", MINUS)
-
-
-def plain(number: float | None, decimals: int = 2) -> str:
-    """A number with a fixed number of decimals and a proper minus."""
-    return NOTHING if _missing(number) else f"{number:,.{decimals}f}".replace("-", MINUS)
-
-
-def mean_sd(mean: float, sd: float) -> str:
-    """Fractions -> 71.92 ± 0.57 %; the mean alone where one seed gives no deviation."""
-    if _missing(mean):
-        return NOTHING
-    return percent(mean) if _missing(sd) else f"{100 * mean:.2f} ± {100 * sd:.2f} %"
-
-
-def interval(low: float, high: float) -> str:
-    """[−0.19, +0.50]"""
-    return NOTHING if _missing(low) or _missing(high) else f"[{points(low)}, {points(high)}]"
-
-
-def p_value(p: float) -> str:
-    if _missing(p):
-        return NOTHING
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def seeds_needed(n: float) -> str:
-    """The n of an undecided claim; the search ends at 10,000."""
-    return NOTHING if _missing(n) else f"{int(n):,}" + (" or more" if n >= MOST_N else "")
 
 
 def evidence(claim: dict[str, Any], unit: str = " points") -> str:
@@ -74,18 +41,14 @@ def evidence(claim: dict[str, Any], unit: str = " points") -> str:
         text, ends = f"{plain(claim['estimate'])} %", f" [{plain(claim['low'])}, {plain(claim['high'])}]"
     else:
         text, ends = f"{points(claim['estimate'])}{unit}", f" {interval(claim['low'], claim['high'])}"
-    return text if _missing(claim["low"]) else text + ends
-
-
-def _missing(number: float | None) -> bool:
-    return number is None or math.isnan(number)
+    return text if missing(claim["low"]) else text + ends
 
 
 # -- rendering ---------------------------------------------------------------------------------------------------------
 
 
 def render(study: Study, tables: Tables, folder: Path, template: str, language: str, prefix: str) -> str:
-    """A template's text for a study. `folder` holds the records, `prefix` stands before each link to a file of it."""
+    """A template's text for a study. `folder` holds the records, `prefix` precedes each link to a file of it."""
     text = _environment().get_template(template).render(_context(study, tables, folder, language, prefix))
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -107,13 +70,18 @@ def _environment() -> jinja2.Environment:
         "p": p_value,
         "seeds_needed": seeds_needed,
         "evidence": evidence,
+        "text": escape,
         "label": label,
-        "claim_zh": jinja2.pass_context(lambda context, claim: chinese.claim(context["resolved"], claim)),
-        "published_zh": jinja2.pass_context(
-            lambda context, claim: chinese.published(context["resolved"], percent, claim)
-        ),
+        "claim": claim_text,
+        "published": published_text,
     }
-    environment.globals |= {"mean_sd": mean_sd, "interval": interval, "findings": facts, "chinese": chinese}
+    environment.globals |= {
+        "mean_sd": mean_sd,
+        "difference": difference,
+        "interval": interval,
+        "findings": facts,
+        "wording": wording,
+    }
     return environment
 
 
@@ -121,30 +89,45 @@ def _environment() -> jinja2.Environment:
 def label(context: jinja2.runtime.Context, name: str) -> str:
     """How a text calls a variant: the study's label, or in Chinese what its settings say."""
     resolved: Resolved = context["resolved"]
-    return chinese.label(resolved, name) if context["language"] == "zh" else resolved["variants"][name]["label"]
+    return escape(chinese.label(resolved, name) if context["language"] == "zh" else resolved["variants"][name]["label"])
+
+
+@jinja2.pass_context
+def claim_text(context: jinja2.runtime.Context, claim: dict[str, Any]) -> str:
+    """A claim as the study's file words it, or in Chinese from its test and its variants."""
+    return escape(chinese.claim(context["resolved"], claim) if context["language"] == "zh" else claim["text"])
+
+
+@jinja2.pass_context
+def published_text(context: jinja2.runtime.Context, claim: dict[str, Any]) -> str:
+    """What the report has for a claim; nothing where it has nothing."""
+    return escape(wording.published_claim(context["resolved"], claim, context["language"]))
 
 
 def _context(study: Study, tables: Tables, folder: Path, language: str, prefix: str) -> dict[str, Any]:
     resolved = study.resolved
-    headline_figures = headline_figures_of(resolved)
+    lead = next(iter(headline_figures_of(resolved)), None)
     return {
         "study": study,
         "resolved": resolved,
         "language": language,
         "tables": tables,
         "prefix": prefix,
-        "scale": resolved["scale"].rstrip("."),
+        "scale": escape(wording.scale(resolved, language)),
+        "primary": wording.primary_of(resolved),
+        "margin": wording.margin_of(resolved),
+        "endpoints": facts.endpoints(resolved, tables),
         "summary": {row["variant"]: row for row in facts.rows_of(tables.summary)},
         "stability": {row["variant"]: row for row in facts.rows_of(tables.stability)},
-        "claims": facts.rows_of(tables.claims),
-        "verdicts": facts.by_verdict(tables),
-        "comparisons": facts.primary(tables),
+        "claims": facts.claims_of(resolved, tables),
+        "verdicts": facts.by_verdict(resolved, tables),
+        "comparisons": facts.primary(resolved, tables),
         "others": {(row["endpoint"], row["variant"]): row for row in facts.rows_of(tables.comparisons)},
         "bootstrap": facts.rows_of(tables.image_bootstrap),
         "folder": folder,
         "smallest_n": SMALLEST_N,
-        "headline_figures": headline_figures,
-        "figures": [name for name in figures_of(resolved) if name not in headline_figures],
+        "lead": lead,
+        "figures": [name for name in figures_of(resolved) if name != lead],
         "records": {name: study.variant_runs(name) for name in resolved["variants"]},
         "block": lambda name: render(study, tables, folder, f"{name}.{language}.jinja", language, prefix),
     }
@@ -169,8 +152,9 @@ _END = re.compile(r"\s*<!-- end -->\s*")
 def splice(path: Path, results: Path) -> bool:
     """Put the blocks of the studies in `results` between a README's markers; whether that changed the file.
 
-    A block stands between `<!-- block <study>/<name> -->` and `<!-- end -->`, each on a line of its own; a file that ends in
-    `.zh.md` gets the Chinese blocks. Raises `UserError` naming file and line for an unknown block and a marker without partner.
+    A block stands between `<!-- block <study>/<name> -->` and `<!-- end -->`, each on a line of its own;
+    `<one>|<other>/<name>` takes the first of these studies that has it. A file that ends in `.zh.md` gets the Chinese blocks.
+    Raises `UserError` naming file and line for an unknown block and a marker without partner.
     """
     if is_spliced(path, results):
         return False
@@ -221,6 +205,7 @@ def spliced(text: str, path: Path, block: Callable[[str, str], str | None]) -> s
     return "".join(lines)
 
 
-def _block(results: Path, suffix: str, study: str, name: str) -> str | None:
-    path = results / study / "blocks" / f"{name}{suffix}"
-    return path.read_text(encoding="utf-8") if name in BLOCKS and path.is_file() else None
+def _block(results: Path, suffix: str, studies: str, name: str) -> str | None:
+    paths = [results / study / "blocks" / f"{name}{suffix}" for study in studies.split("|")]
+    there = [path for path in paths if name in BLOCKS and path.is_file()]
+    return there[0].read_text(encoding="utf-8") if there else None

@@ -11,7 +11,7 @@ from typing import Any
 COLLECTED = ("metrics.csv", "runs.csv")
 TABULATED = ("summary.csv", "stability.csv", "comparisons.csv", "image_bootstrap.csv", "claims.csv")
 """What every study has; `tables_of` lists what its variants add."""
-BLOCKS = ("headline", "published", "verdicts", "comparisons", "discussion", "figures")
+BLOCKS = ("headline", "figure", "verdicts", "comparisons", "discussion", "figures")
 LANGUAGES = {"en": ".md", "zh": ".zh.md"}
 DIAGRAMS = ("batch_res", "epoch_res")
 SWEEP_AT_LEAST = 4
@@ -152,9 +152,11 @@ def sweep_cells(resolved: Resolved, kind: str) -> dict[tuple[int, float], str]:
 
 
 def carry_variants(resolved: Resolved) -> list[str]:
-    """The variants that are also evaluated with their carry left on."""
+    """The variants with a carry that are also evaluated with it left on."""
     return [
         name
         for name, variant in resolved["variants"].items()
-        if variant["settings"].get("evaluate_with_carry") and shortcut_of(resolved, name) is not None
+        if variant["settings"].get("evaluate_with_carry")
+        and shortcut_of(resolved, name)
+        and kind_of(resolved, name) != "null"
     ]

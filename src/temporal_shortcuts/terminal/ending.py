@@ -74,8 +74,10 @@ def _reason(log: Path) -> str:
 def summary(study: Study, results: Path) -> Table:
     """summary.csv for a terminal, with the study's scale."""
     from temporal_shortcuts.analysis.tables import read_table
+    from temporal_shortcuts.report import published, wording
 
-    title = f"{study.name}: test accuracy, mean over the last 5 epochs, in percent"
+    primary = wording.primary_of(study.resolved)
+    title = f"{study.name}: test accuracy, {wording.endpoint(study.resolved, primary)}, in percent"
     table = Table(
         title=title,
         caption=Text(study.scale),
@@ -85,9 +87,9 @@ def summary(study: Study, results: Path) -> Table:
     )
     for name in ("variant", "seeds", "mean", "sd", "best epoch", "published"):
         table.add_column(name, justify="left" if name == "variant" else "right")
-    for row in read_table(results / "summary.csv").itertuples():
-        numbers = (row.last5_mean, row.last5_sd, row.best_mean, row.published)
-        table.add_row(
-            Text(row.label), str(row.n), *("" if value != value else f"{100 * value:.2f}" for value in numbers)
-        )
+    for row in read_table(results / "summary.csv").to_dict("records"):
+        numbers = [row[f"{primary}_mean"], row[f"{primary}_sd"], row["best_mean"]]
+        numbers.append(published.accuracy(study.resolved, row["variant"]))
+        shown = ("" if value != value else f"{100 * value:.2f}" for value in numbers)
+        table.add_row(Text(row["label"]), str(row["n"]), *shown)
     return table

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,13 +16,16 @@ from temporal_shortcuts.report.figures.differences import pair_differences
 from temporal_shortcuts.report.figures.style import (
     COLOURS,
     KIND_NAMES,
-    LATE_STYLES,
     against_line,
+    at_least,
     colour_of,
     interval,
     label_of,
+    lines_of,
+    looks_of,
     new_figure,
     note_scale,
+    wrapped,
 )
 from temporal_shortcuts.study.outputs import (
     Resolved,
@@ -35,24 +38,58 @@ from temporal_shortcuts.study.outputs import (
     sweep_kinds,
 )
 
+HEAD = 8.6
+"""Size of the letters above a panel."""
+
 
 def learning_curves(resolved: Resolved, tables: Tables) -> Figure:
     """Test accuracy over epochs, a panel for each kind with its reference: means, and bands from lowest to highest seed."""
     panels = curve_panels(resolved)
-    figure, grid = _grid(len(panels), 2 if len(panels) <= 4 else 3)
-    for axes, names in zip(grid, panels, strict=True):
-        for name in dict.fromkeys([reference_of(resolved, names[0]), *names]):
-            since = _parting(resolved, name)
-            draw_curve(axes, tables, name, "test_accuracy", _onset_style(resolved, name), resolved, since)
+    columns = min(len(panels), 2 if len(panels) <= 4 else 3)
+    inches = 7.4 / columns
+    titles = [wrapped(_panel_title(resolved, names), inches, HEAD) for names in panels]
+    looks = [_panel_looks(resolved, names) for names in panels]
+    labels = [[label_of(resolved, name, inches - 0.6, HEAD) for name in of_panel] for of_panel in looks]
+    lines = [sum(text.count("\n") + 1 for text in (title, *head)) for title, head in zip(titles, labels, strict=True)]
+    figure, grid = _grid(len(panels), columns, heads=0.16 * max(lines))
+    for axes, title, head, of_panel in zip(grid, titles, labels, looks, strict=True):
+        for name, look in of_panel.items():
+            draw_curve(axes, tables, name, "test_accuracy", look, _parting(resolved, name))
             if is_late(resolved, name):
                 onset = shortcut_of(resolved, name)["onset"]
-                axes.axvline(onset, color=colour_of(resolved, name), linewidth=1.2, linestyle=(0, (1, 2)), zorder=1)
-        axes.set_title(_panel_title(resolved, names), fontsize=9.5)
+                axes.axvline(onset, color=look["color"], linewidth=1.2, linestyle=(0, (1, 2)), zorder=1)
+        _head(axes, title, head, list(of_panel.values()))
+    grid[0].set_ylim(at_least(*grid[0].get_ylim()))
+    if resolved["protocol"]["epochs"] == 1:
+        grid[0].set_xlim(0.5, 1.5)
     figure.supylabel("test accuracy (%)", fontsize=10)
-    figure.legend(handles=_handles(resolved), loc="outside upper left", ncols=4, handlelength=2.2, columnspacing=1.4)
     note = "line: mean of the seeds · band: lowest to highest seed · dotted vertical line: onset"
     note_scale(figure, resolved, note)
     return figure
+
+
+def _panel_looks(resolved: Resolved, names: list[str]) -> dict[str, dict[str, Any]]:
+    """The lines of a panel: its reference in black, then its variants, no two alike."""
+    reference = {reference_of(resolved, name): {"color": COLOURS["reference"], "linestyle": "-"} for name in names}
+    return reference | looks_of(resolved, [name for name in names if name not in reference])
+
+
+def _head(axes: Axes, title: str, labels: list[str], looks: list[dict[str, Any]]) -> None:
+    """Above a panel: its title, and below that a legend of its own, with each of its lines."""
+    axes.legend(
+        [Line2D([], [], linewidth=1.6, markersize=4, **look) for look in looks],
+        labels,
+        title=title,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        borderaxespad=0.2,
+        borderpad=0,
+        alignment="left",
+        handlelength=2.4,
+        labelspacing=0.25,
+        fontsize=HEAD,
+        title_fontproperties={"size": HEAD, "weight": "bold"},
+    )
 
 
 def curve_panels(resolved: Resolved) -> list[list[str]]:
@@ -74,25 +111,30 @@ def _parting(resolved: Resolved, name: str) -> int:
     return own["shortcut"]["onset"] if alone else 0
 
 
-def draw_curve(
-    axes: Axes, tables: Tables, name: str, column: str, linestyle: object, resolved: Resolved, since: int = 0
-) -> None:
-    """A variant's mean over its seeds, in percent, with a band from the lowest to the highest, from the epoch `since` on."""
+def draw_curve(axes: Axes, tables: Tables, name: str, column: str, look: Mapping[str, Any], since: int = 0) -> None:
+    """A variant's mean over its seeds, in percent, with a band from the lowest to the highest, from the epoch `since` on.
+
+    A single epoch is a point, with a line from the lowest to the highest seed.
+    """
     own = tables.metrics[(tables.metrics["variant"] == name) & (tables.metrics["epoch"] >= since)]
-    curve = pd.DataFrame({"epoch": own["epoch"], "percent": 100 * own[column]})
-    look = {"color": colour_of(resolved, name), "linewidth": 1.6, "err_kws": {"alpha": 0.2, "linewidth": 0}}
-    seaborn.lineplot(curve, x="epoch", y="percent", errorbar=("pi", 100), legend=False, ax=axes, **look)
-    axes.lines[-1].set_linestyle(linestyle)
-    axes.set(ylabel="")
+    curve = 100 * own.groupby("epoch")[column].agg(["mean", "min", "max"])
+    every = max(1, len(curve) // 8)
+    marker = look.get("marker") or ("o" if len(curve) == 1 else "")
+    line = dict(look) | {"marker": marker, "markevery": every, "markersize": 4, "linewidth": 1.6}
+    axes.plot(curve.index, curve["mean"], **line)
+    if len(curve) == 1:
+        axes.vlines(curve.index, curve["min"], curve["max"], color=look["color"], linewidth=1.2, alpha=0.5)
+    else:
+        axes.fill_between(curve.index, curve["min"], curve["max"], color=look["color"], alpha=0.2, linewidth=0)
 
 
-def _grid(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
-    """A figure with that many panels of one scale, the epochs written below the lowest of each column."""
+def _grid(panels: int, columns: int, heads: float = 0.2) -> tuple[Figure, list[Axes]]:
+    """A figure with that many panels of one scale, `heads` inches above each, the epochs written below the lowest of each column."""
     columns = min(columns, panels)
     rows = -(-panels // columns)
-    figure = new_figure(1.4 + 2.05 * rows)
+    figure = new_figure(1.1 + (1.75 + heads) * rows)
     axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
-    axes[0].xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    axes[0].xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     for one in axes[panels:]:
         one.set_visible(False)
     for index, one in enumerate(axes[:panels]):
@@ -102,53 +144,25 @@ def _grid(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
     return figure, axes[:panels]
 
 
-def _onsets(resolved: Resolved) -> list[int]:
-    return sorted({shortcut_of(resolved, name)["onset"] for name in resolved["variants"] if is_late(resolved, name)})
-
-
-def _onset_style(resolved: Resolved, name: str) -> object:
-    """Solid from the start, broken lines for later onsets, the same in each panel."""
-    if not is_late(resolved, name):
-        return "-"
-    return LATE_STYLES[_onsets(resolved).index(shortcut_of(resolved, name)["onset"]) % len(LATE_STYLES)]
-
-
-def _handles(resolved: Resolved) -> list[Line2D]:
-    """The legend: the benchmark, references of other panels, each learning rate, and the line styles of the onsets."""
-    references = {reference_of(resolved, name) for name in resolved["variants"]}
-    kinds = {name: kind_of(resolved, name) for name in resolved["variants"]}
-    names = [
-        name for name in kinds if kinds[name] == "learning_rate" or (kinds[name] == "other" and name in references)
-    ]
-    entries = [("benchmark of the panel", COLOURS["reference"], "-")]
-    entries += [(label_of(resolved, name), colour_of(resolved, name), "-") for name in names]
-    if any(shortcut_of(resolved, name) and not is_late(resolved, name) for name in resolved["variants"]):
-        entries.append(("shortcut from the start", COLOURS["null"], "-"))
-    entries += [
-        (f"after {onset} epochs", COLOURS["null"], LATE_STYLES[index % len(LATE_STYLES)])
-        for index, onset in enumerate(_onsets(resolved))
-    ]
-    return [
-        Line2D([], [], color=colour, linestyle=style, linewidth=1.6, label=label) for label, colour, style in entries
-    ]
-
-
 def _panel_title(resolved: Resolved, names: list[str]) -> str:
-    """What the panel's variants have in common, and in a second line the reference if it isn't the study's benchmark."""
+    """What the panel's variants have in common."""
     kind, shortcut = kind_of(resolved, names[0]), shortcut_of(resolved, names[0]) or {}
     title = label_of(resolved, names[0]) if kind == "other" else KIND_NAMES.get(kind, kind)
     if shortcut.get("accounting") == "published":
         title += ", published accounting"
     if kind in sweep_kinds(resolved):
         title += f", strength {shortcut['strength']:g}"
-    title += against_line(resolved, names[0])
-    return "\n".join(textwrap.fill(line, 46) for line in title.splitlines())
+    return title
 
 
 def late_differences(resolved: Resolved, tables: Tables) -> Figure:
     """The paired difference from the reference at each epoch after a late onset: every pair, their mean and its 95 % t interval."""
     names = late_variants(resolved)
-    figure, grid = _grid(len(names), 3)
+    inches = 7.4 / min(3, len(names)) - 0.3
+    titles = {
+        name: label_of(resolved, name, inches, HEAD) + against_line(resolved, name, inches, HEAD) for name in names
+    }
+    figure, grid = _grid(len(names), 3, heads=0.15 * lines_of(titles.values()))
     for axes, name in zip(grid, names, strict=True):
         colour, pairs = colour_of(resolved, name), epoch_differences(resolved, tables.metrics, name)
         low, mean, high = zip(*(interval(of_epoch) for _, of_epoch in pairs.iterrows()), strict=True)
@@ -156,7 +170,8 @@ def late_differences(resolved: Resolved, tables: Tables) -> Figure:
         axes.plot(pairs.index, pairs, color=colour, linewidth=0.7, alpha=0.4, zorder=1)
         axes.fill_between(pairs.index, low, high, color=colour, alpha=0.25, linewidth=0, zorder=2)
         axes.plot(pairs.index, mean, color=colour, linewidth=2, zorder=3)
-        axes.set_title(label_of(resolved, name, 41) + against_line(resolved, name, 32), fontsize=8.6)
+        axes.set_title(titles[name], fontsize=HEAD)
+    grid[0].set_ylim(at_least(*grid[0].get_ylim()))
     figure.supylabel("difference in test accuracy (points)", fontsize=10)
     note = "black: the reference · line: mean of the pairs of equal seed · band: its 95 % t interval, epoch by epoch · thin: each pair"
     note_scale(figure, resolved, note)
@@ -180,19 +195,22 @@ CARRY_CURVES = (
 def carry(resolved: Resolved, tables: Tables) -> Figure:
     """Train, test, and test accuracy with the carry left on, over epochs, beside the reference's test accuracy."""
     names = carry_variants(resolved)
-    figure, grid = _grid(len(names), 2)
+    inches = 7.4 / min(2, len(names)) - 0.3
+    titles = {name: label_of(resolved, name, inches, 9.5) for name in names}
+    figure, grid = _grid(len(names), 2, heads=0.17 * lines_of(titles.values()))
+    reference = {"color": COLOURS["reference"], "linestyle": "-"}
     for axes, name in zip(grid, names, strict=True):
-        draw_curve(axes, tables, reference_of(resolved, name), "test_accuracy", "-", resolved)
+        draw_curve(axes, tables, reference_of(resolved, name), "test_accuracy", reference)
         for column, _, linestyle in CARRY_CURVES:
-            draw_curve(axes, tables, name, column, linestyle, resolved)
-        axes.set_title(label_of(resolved, name, 58), fontsize=9.5)
+            draw_curve(axes, tables, name, column, {"color": colour_of(resolved, name), "linestyle": linestyle})
+        axes.set_title(titles[name], fontsize=9.5)
     grid[0].set_ylim(0, 100)
     figure.supylabel("accuracy (%)", fontsize=10)
-    handles = [Line2D([], [], color=COLOURS["reference"], linewidth=1.6, label="benchmark of the panel, test")]
-    colour = colour_of(resolved, names[0])
+    handles = [Line2D([], [], linewidth=1.6, label="reference of the panel, test", **reference)]
     handles += [
-        Line2D([], [], color=colour, linestyle=style, linewidth=1.6, label=label) for _, label, style in CARRY_CURVES
+        Line2D([], [], color="#555555", linestyle=style, linewidth=1.6, label=f"the panel's variant, {label}")
+        for _, label, style in CARRY_CURVES
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=4, handlelength=2.2, columnspacing=1.4)
+    figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=2.2, columnspacing=1.4)
     note_scale(figure, resolved, "line: mean of the seeds · band: lowest to highest seed")
     return figure

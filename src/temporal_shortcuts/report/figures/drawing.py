@@ -2,13 +2,13 @@
 
 Here are those with a row or a point for each variant: accuracies, stable epochs, learning rates. What runs over epochs is in
 curves.py, the paired differences in differences.py, the drawings of the idea in diagrams.py, the common look in
-figures_style.py. Accuracies are drawn in percent, differences in points, and every seed is in sight.
+style.py. Accuracies are drawn in percent, differences in points, and every seed is shown.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -19,21 +19,27 @@ from matplotlib.ticker import MaxNLocator
 
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.report import published
 from temporal_shortcuts.report.figures import curves, diagrams, differences
 from temporal_shortcuts.report.figures.style import (
     PUBLISHED,
     colour_of,
     extent,
+    few_ticks,
     interval,
     interval_line,
     label_of,
+    lines_of,
     new_figure,
     note_scale,
     point_or_arrow,
     save,
     span,
     style,
+    width,
+    wrapped,
 )
+from temporal_shortcuts.report.wording import endpoint, primary_of
 from temporal_shortcuts.study.outputs import Resolved, figures_of, kind_of, reference_of, shortcut_of
 
 MEAN = {"s": 46, "zorder": 4, "linewidths": 0.6}
@@ -57,16 +63,18 @@ def draw(resolved: Resolved, tables: Tables, folder: Path, names: Iterable[str] 
 
 
 def final_accuracy(resolved: Resolved, tables: Tables) -> Figure:
-    """Mean test accuracy of the last five epochs: every seed, mean and 95 % interval; the published values on an axis beside."""
-    names = list(resolved["variants"])
-    published = tables.summary.set_index("variant")["published"].dropna() * 100
-    figure = new_figure(1.3 + 0.36 * len(names))
-    if len(published):
+    """Test accuracy at the primary endpoint: every seed, mean and 95 % interval; the published values on an axis beside."""
+    names, primary = list(resolved["variants"]), primary_of(resolved)
+    reported = {name: 100 * published.accuracy(resolved, name) for name in names}
+    reported = {name: value for name, value in reported.items() if math.isfinite(value)}
+    labels = [label_of(resolved, name, 2.8) for name in names]
+    figure = new_figure(1.3 + max(0.36, 0.18 * lines_of(labels)) * len(names))
+    if reported:
         ours, theirs = figure.subplots(1, 2, sharey=True, width_ratios=[2.6, 1])
-        _published_column(theirs, names, published)
+        _published_column(theirs, names, reported)
     else:
         ours = figure.subplots()
-    values = {name: 100 * tables.runs.loc[tables.runs["variant"] == name, "last5"] for name in names}
+    values = {name: 100 * tables.runs.loc[tables.runs["variant"] == name, primary] for name in names}
     bounds = {name: interval(values[name]) for name in names}
     limits = span(extent(values[name], bounds[name][0], bounds[name][2]) for name in names)
     shown = []
@@ -76,20 +84,20 @@ def final_accuracy(resolved: Resolved, tables: Tables) -> Figure:
             interval_line(ours, low, high, row, limits, colour)
             shown.append(name)
     _seed_points(ours, resolved, {name: values[name] for name in shown})
-    _rows(ours, resolved, names)
-    ours.set(xlim=limits, xlabel="mean test accuracy of the last 5 epochs (%)", title="this study")
-    note_scale(
-        figure,
-        resolved,
-        "small points: seeds · large: their mean with its 95 % t interval · open diamond: published, one run, best epoch · "
-        "arrow: off the axis",
+    _rows(ours, labels)
+    few_ticks(ours.xaxis, 6)
+    ours.set(
+        xlim=limits, xlabel=wrapped(f"test accuracy, {endpoint(resolved, primary)} (%)", 3.7, 10), title="this study"
     )
+    reading = "small points: seeds · large: their mean with its 95 % t interval · "
+    reading += "open diamond: published, one run, best epoch · " if reported else ""
+    note_scale(figure, resolved, reading + "arrow: off the axis")
     return figure
 
 
-def _rows(axes: Axes, resolved: Resolved, names: list[str]) -> None:
-    axes.set_yticks(range(len(names)), [label_of(resolved, name, 42) for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
+def _rows(axes: Axes, labels: list[str]) -> None:
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
 
@@ -105,11 +113,11 @@ def _seed_points(axes: Axes, resolved: Resolved, values: dict[str, pd.Series]) -
     axes.set(ylabel="")
 
 
-def _published_column(axes: Axes, names: list[str], published: pd.Series) -> None:
-    limits = span((value, value) for value in published)
-    for row, name in enumerate(names):
-        if name in published.index:
-            point_or_arrow(axes, published[name], row, limits, f"{published[name]:.2f} %", **PUBLISHED)
+def _published_column(axes: Axes, names: list[str], reported: Mapping[str, float]) -> None:
+    limits = span((value, value) for value in reported.values())
+    for name, value in reported.items():
+        point_or_arrow(axes, value, names.index(name), limits, f"{value:.2f} %", **PUBLISHED)
+    few_ticks(axes.xaxis, 2)
     axes.set(xlim=limits, xlabel="best epoch (%)", title="published report")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
@@ -118,21 +126,23 @@ def _published_column(axes: Axes, names: list[str], published: pd.Series) -> Non
 def stable_epoch(resolved: Resolved, tables: Tables) -> Figure:
     """The first epoch after which the smoothed test accuracy stays within the tolerance of its end: every seed, mean and range."""
     names = list(resolved["variants"])
-    figure = new_figure(1.3 + 0.36 * len(names))
+    labels = [label_of(resolved, name, 2.8) for name in names]
+    figure = new_figure(1.3 + max(0.36, 0.18 * lines_of(labels)) * len(names))
     axes = figure.subplots()
     values = {name: tables.runs.loc[tables.runs["variant"] == name, "stable_epoch"] for name in names}
     for row, name in enumerate(names):
         colour, shortcut = colour_of(resolved, name), shortcut_of(resolved, name)
         axes.plot([values[name].min(), values[name].max()], [row, row], color=colour, linewidth=1.8, zorder=3)
-        axes.scatter([values[name].mean()], [row], color=colour, **MEAN)
+        axes.scatter([values[name].mean()], [row], color=colour, clip_on=False, **MEAN)
         if shortcut is not None and shortcut["onset"] > 0:
             axes.vlines(shortcut["onset"], row - 0.34, row + 0.34, color=colour, linewidth=1.2, linestyle=(0, (1, 1)))
     _seed_points(axes, resolved, values)
-    _rows(axes, resolved, names)
+    _rows(axes, labels)
     epochs = resolved["protocol"]["epochs"]
     tolerance = f"{100 * resolved['tolerance']:g} points"
     axes.set(
-        xlim=(0, 1.02 * epochs), xlabel=f"stable epoch (smoothed test accuracy stays within {tolerance} of its end)"
+        xlim=(0, 1.02 * epochs),
+        xlabel=wrapped(f"stable epoch (smoothed test accuracy stays within {tolerance} of its end)", 5.2, 10),
     )
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
     note = "small points: seeds · large: their mean, with a line from the lowest to the highest · dotted tick: onset"
@@ -144,34 +154,53 @@ def stable_epoch(resolved: Resolved, tables: Tables) -> Figure:
 
 
 def learning_rates(resolved: Resolved, tables: Tables) -> Figure:
-    """Accuracy over the learning rate, ours and published side by side on their own axes: last five epochs, and best epoch."""
-    varied = [name for name in resolved["variants"] if kind_of(resolved, name) == "learning_rate"]
-    rates = {name: resolved["variants"][name]["settings"]["learning_rate"] for name in varied}
-    for reference in {reference_of(resolved, name) for name in varied}:
-        rates[reference] = resolved["variants"][reference]["settings"]["learning_rate"]
-    rates = dict(sorted(rates.items(), key=lambda item: item[1]))
+    """Accuracy over the learning rate, at the primary endpoint and the best epoch, and beside it the published values, if there are any."""
+    rates = _rates(resolved)
+    reported = {rate: 100 * published.accuracy(resolved, name) for name, rate in rates.items()}
+    reported = {rate: value for rate, value in reported.items() if math.isfinite(value)}
     figure = new_figure(3.4)
-    ours, theirs = figure.subplots(1, 2)
-    extents = [
-        *_rate_curve(
-            ours, resolved, tables.runs, "last5", {name: 0.93 * rate for name, rate in rates.items()}, filled=True
-        ),
-        *_rate_curve(
-            ours, resolved, tables.runs, "best", {name: 1.07 * rate for name, rate in rates.items()}, filled=False
-        ),
+    ours, *theirs = figure.subplots(1, 2 if reported else 1, squeeze=False)[0]
+    primary = primary_of(resolved)
+    drawn = [
+        _rate_curve(
+            ours, resolved, tables.runs, endpoint_, {name: shift * rate for name, rate in rates.items()}, filled=filled
+        )
+        for endpoint_, shift, filled in ((primary, 0.93, True), ("best", 1.07, False))
     ]
-    published = tables.summary.set_index("variant").loc[list(rates), "published"]
-    theirs.plot(list(rates.values()), 100 * published, linestyle="--", **TREND)
-    theirs.scatter(list(rates.values()), 100 * published, **PUBLISHED)
-    for axes, title in ((ours, "this study"), (theirs, "published report (one run each, best epoch)")):
+    ours.set_ylim(span([pair for extents in drawn for pair in extents], reach=math.inf))
+    if theirs:
+        theirs[0].plot(list(reported), list(reported.values()), linestyle="--", **TREND)
+        theirs[0].scatter(list(reported), list(reported.values()), clip_on=False, **PUBLISHED)
+        theirs[0].set_ylim(span([(value, value) for value in reported.values()], reach=math.inf))
+    titles = ("this study", wrapped("published report (one run each, best epoch)", 3.4, 10.5))
+    for axes, title in zip((ours, *theirs), titles, strict=False):
         axes.set(xscale="log", xlabel="learning rate", ylabel="test accuracy (%)", title=title)
-        axes.set_xticks(list(rates.values()), [f"{rate:g}" for rate in rates.values()])
-        axes.minorticks_off()
-        axes.margins(x=0.15, y=0.12)
-    ours.set_ylim(span(extents, reach=math.inf))
-    note = "filled: mean of the last 5 epochs · open: best epoch · line: 95 % t interval over the seeds, small points beside"
+        axes.margins(x=0.15)
+        _rate_ticks(axes, list(rates.values()), 3.0 if theirs else 6.8)
+    note = f"filled: {endpoint(resolved, primary)} · open: best epoch · line: 95 % t interval over the seeds, small points beside"
     note_scale(figure, resolved, note)
     return figure
+
+
+def _rates(resolved: Resolved) -> dict[str, float]:
+    """The learning rates of the variants that differ in it, and of their references, from the smallest on."""
+    varied = [name for name in resolved["variants"] if kind_of(resolved, name) == "learning_rate"]
+    names = dict.fromkeys([*varied, *(reference_of(resolved, name) for name in varied)])
+    rates = {name: resolved["variants"][name]["settings"]["learning_rate"] for name in names}
+    return dict(sorted(rates.items(), key=lambda item: item[1]))
+
+
+def _rate_ticks(axes: Axes, rates: list[float], inches: float) -> None:
+    """A tick at each rate; only those are written that have room beside the last one written, the largest rate's always."""
+    rates = sorted(set(rates))
+    scale = inches / 1.3 / math.log(rates[-1] / rates[0])
+    need = max(width(f"{rate:g}", 9.5) for rate in rates) + 0.12
+    written = [rates[-1]]
+    for rate in reversed(rates[:-1]):
+        if scale * math.log(written[-1] / rate) >= need:
+            written.append(rate)
+    axes.set_xticks(rates, [f"{rate:g}" if rate in written else "" for rate in rates])
+    axes.minorticks_off()
 
 
 def _rate_curve(
@@ -194,7 +223,7 @@ def _rate_curve(
 
 
 DRAWINGS: dict[str, tuple[Drawing, str]] = {
-    "forest.svg": (differences.forest, "Paired differences from the benchmark with 95 % intervals"),
+    "forest.svg": (differences.forest, "Paired differences with 95 % intervals"),
     "sweep.svg": (differences.sweep, "Paired difference over onset and strength"),
     "carry.svg": (curves.carry, "Train accuracy, test accuracy, and test accuracy with the carry left on"),
     "final_accuracy.svg": (final_accuracy, "Test accuracy of each variant, every seed"),

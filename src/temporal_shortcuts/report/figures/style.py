@@ -12,9 +12,9 @@ import io
 import math
 import re
 import statistics
-import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,24 @@ import matplotlib
 import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import t as student
 
 from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.files import write_atomically
+from temporal_shortcuts.report.wording import scale
 from temporal_shortcuts.study.outputs import Resolved, kind_of, reference_of
 
 WIDTH = 8.33
 """Inches: 800 pixels in a browser, the width of a README."""
 
-NOTE_WIDTH = 138
-"""Letters in a line of the note below a figure."""
+SMALLEST_SPAN = 0.2
+"""Points that an axis of accuracies or differences spans at least, so that nothing looks large that is not."""
 
 COLOURS = {
     "reference": "#000000",
@@ -45,7 +51,6 @@ COLOURS = {
     "learning_rate": "#009E73",
     "other": "#E69F00",
 }
-LIGHTER_GREEN = "#5CC4A4"
 PUBLISHED = {"marker": "D", "facecolors": "white", "edgecolors": "black", "linewidths": 1.3, "s": 42, "zorder": 6}
 """The published value is an open diamond everywhere."""
 
@@ -60,7 +65,8 @@ KIND_NAMES = {
     "other": "other",
 }
 
-LATE_STYLES = ["--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5))]
+LINE_STYLES = ("-", "--", "-.", ":")
+MARKERS = ("", "o", "s", "^", "D", "v", "P", "X")
 
 _STYLE = {
     "svg.hashsalt": "temporal-shortcuts",
@@ -84,6 +90,8 @@ _STYLE = {
     "legend.frameon": False,
     "lines.solid_capstyle": "round",
     "hatch.linewidth": 0.4,
+    "text.parse_math": False,  # a label with $ is text
+    "axes.formatter.useoffset": False,  # a tick shows its whole number
 }
 
 
@@ -113,9 +121,33 @@ def save(figure: Figure, path: Path, title: str) -> None:
 
 def note_scale(figure: Figure, resolved: Resolved, note: str) -> None:
     """Below the figure: how to read it, and the study's scale, since a figure is looked at without its text."""
-    scale = resolved["scale"]
-    lines = textwrap.wrap(note, NOTE_WIDTH) + textwrap.wrap(scale[0].upper() + scale[1:], NOTE_WIDTH)
+    lines = [wrapped(text, figure.get_figwidth() - 0.3, 8.5) for text in (note, f"Scale: {scale(resolved)}")]
     figure.supxlabel("\n".join(lines), fontsize=8.5, color="#444444", x=0.01, ha="left", linespacing=1.35)
+
+
+def wrapped(text: str, inches: float, size: float) -> str:
+    """Text in lines that are at most so wide in the figures' font at that size; a word that is wider is broken."""
+    lines = [""]
+    for word in text.split():
+        if width(f"{lines[-1]} {word}", size) > inches and lines[-1]:
+            lines.append("")
+        while width(word, size) > inches:
+            fits = max(n for n in range(1, len(word)) if n == 1 or width(word[:n], size) <= inches)
+            lines[-1], word = word[:fits], word[fits:]
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)
+
+
+@cache
+def width(text: str, size: float) -> float:
+    """Inches that a line of text takes in the figures' font."""
+    return (
+        text_to_path.get_text_width_height_descent(text, FontProperties(family="DejaVu Sans", size=size), ismath=False)[
+            0
+        ]
+        / 72
+    )
 
 
 def steady(svg: str) -> str:
@@ -140,25 +172,46 @@ def _rounded(numbers: str) -> str:
 
 
 def colour_of(resolved: Resolved, name: str) -> str:
-    """The colour of a variant's kind. A learning rate below its reference's is a lighter green."""
-    kind = kind_of(resolved, name)
-    if kind == "learning_rate":
-        own, reference = (
-            resolved["variants"][n]["settings"]["learning_rate"] for n in (name, reference_of(resolved, name))
-        )
-        return LIGHTER_GREEN if own < reference else COLOURS[kind]
-    return COLOURS.get(kind, "#56B4E9")
+    """The colour of a variant's kind."""
+    return COLOURS.get(kind_of(resolved, name), "#56B4E9")
 
 
-def label_of(resolved: Resolved, name: str, width: int = 100) -> str:
-    """A variant's label, broken into lines of at most `width` letters."""
-    return textwrap.fill(resolved["variants"][name]["label"], width, break_long_words=False, break_on_hyphens=False)
+def looks_of(resolved: Resolved, names: list[str]) -> dict[str, dict[str, Any]]:
+    """How each of the variants of one panel is drawn as a line: no two alike, however many there are.
+
+    Each has a shade of its kind's colour of its own; line styles repeat after four, with another marker then.
+    """
+    looks = {}
+    for index, name in enumerate(names):
+        shade = 2 * index / (len(names) - 1) - 1 if len(names) > 1 else 0.0
+        style_, marker = LINE_STYLES[index % len(LINE_STYLES)], MARKERS[index // len(LINE_STYLES) % len(MARKERS)]
+        looks[name] = {"color": _shaded(colour_of(resolved, name), shade), "linestyle": style_, "marker": marker}
+    return looks
 
 
-def against_line(resolved: Resolved, name: str, width: int = 100) -> str:
+def _shaded(colour: str, shade: float) -> str:
+    """A colour from darker (-1) over itself (0) to lighter (1)."""
+    other, part = ("white", 0.55 * shade) if shade > 0 else ("black", -0.55 * shade)
+    own, towards = to_rgb(colour), to_rgb(other)
+    return to_hex([(1 - part) * one + part * two for one, two in zip(own, towards, strict=True)])
+
+
+def label_of(resolved: Resolved, name: str, inches: float = 7.0, size: float = 9.5) -> str:
+    """A variant's label, broken into lines that are at most so wide."""
+    return wrapped(resolved["variants"][name]["label"], inches, size)
+
+
+def against_line(resolved: Resolved, name: str, inches: float = 7.0, size: float = 9.5) -> str:
     """A line to follow a variant's label: its reference, if that isn't the study's benchmark; else nothing."""
     reference = reference_of(resolved, name)
-    return "" if reference == resolved["benchmark"] else f"\nagainst: {label_of(resolved, reference, width)}"
+    if reference == resolved["benchmark"]:
+        return ""
+    return "\n" + wrapped(f"against: {resolved['variants'][reference]['label']}", inches, size)
+
+
+def lines_of(labels: Iterable[str]) -> int:
+    """The lines of the label that has most."""
+    return max((label.count("\n") + 1 for label in labels), default=1)
 
 
 # -- axes that one far value must not flatten ----------------------------------------------------------------------------
@@ -172,8 +225,19 @@ def span(extents: Iterable[tuple[float, float]], reach: float = 4.0) -> tuple[fl
     limit = reach * max(statistics.median(far), 1e-9)
     kept = [pair for pair, distance in zip(pairs, far, strict=True) if distance <= limit]
     low, high = min(pair[0] for pair in kept), max(pair[1] for pair in kept)
-    margin = 0.06 * max(high - low, 1e-6)
-    return low - margin, high + margin
+    margin = 0.06 * (high - low)
+    return at_least(low - margin, high + margin)
+
+
+def few_ticks(axis: Axis, most: int = 5) -> None:
+    """At most so many steps on an axis of accuracies or differences, so that their numbers have room."""
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
+
+
+def at_least(low: float, high: float) -> tuple[float, float]:
+    """Limits of an axis in points, moved apart where they are nearer than `SMALLEST_SPAN`."""
+    lacking = max(0.0, SMALLEST_SPAN - (high - low)) / 2
+    return low - lacking, high + lacking
 
 
 def interval(values: pd.Series) -> tuple[float, float, float]:
@@ -195,7 +259,7 @@ def point_or_arrow(axes: Axes, value: float, row: float, limits: tuple[float, fl
     """A point at (value, row), or, if it lies beyond the limits, an arrow at the axis' edge with a text; whether it is a point."""
     low, high = limits
     if low <= value <= high:
-        axes.scatter([value], [row], **look)
+        axes.scatter([value], [row], clip_on=False, **look)
         return True
     edge, inwards, side = (low, 1, "left") if value < low else (high, -1, "right")
     colour = look.get("color") or look["edgecolors"]

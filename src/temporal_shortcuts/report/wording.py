@@ -1,0 +1,181 @@
+"""What a study's settings are called in both languages: its scale, its endpoints, its published values and its verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from temporal_shortcuts.analysis.statistics import PRIMARY, SMOOTHING
+from temporal_shortcuts.report import published
+from temporal_shortcuts.report.numbers import percent
+from temporal_shortcuts.study.outputs import Resolved
+
+VERDICTS = {
+    "supported": {"en": "supported", "zh": "成立"},
+    "contradicted": {"en": "contradicted", "zh": "不成立"},
+    "negligible": {"en": "negligible", "zh": "差别可忽略"},
+    "undecided": {"en": "undecided", "zh": "尚无定论"},
+}
+_SETTINGS = {
+    "model": ("network {}", "网络 {}"),
+    "width": ("width {}", "网络宽度 {}"),
+    "epochs": ("{} epochs", "训练 {} 轮"),
+    "batch_size": ("batches of {}", "批大小 {}"),
+    "learning_rate": ("learning rate {}", "学习率 {}"),
+    "momentum": ("momentum {}", "动量 {}"),
+    "weight_decay": ("weight decay {}", "权重衰减 {}"),
+    "schedule_epochs": ("a schedule of {} epochs", "学习率周期 {} 轮"),
+    "crop_padding": ("crops padded by {}", "裁剪填充 {}"),
+    "flip": ("flips {}", "翻转{}"),
+}
+
+
+def primary_of(resolved: Resolved) -> str:
+    """The endpoint on which the study's verdicts rest."""
+    return resolved.get("endpoint") or PRIMARY
+
+
+def margin_of(resolved: Resolved) -> float | None:
+    """The smallest difference that matters, in points, if the study fixed one beforehand."""
+    return resolved.get("margin")
+
+
+# -- scale -------------------------------------------------------------------------------------------------------------
+
+
+def scale(resolved: Resolved, language: str = "en") -> str:
+    """How the study differs from the report's protocol: the data, then each setting that is not the report's."""
+    parts = [resolved["data"]["name"], *_differences(resolved, language)]
+    if "CIFAR-10" not in resolved["data"]["name"]:
+        return _joined(parts, language) + (
+            "; no result about CIFAR-10" if language == "en" else "；不是 CIFAR-10 的结果"
+        )
+    if len(parts) == 1:
+        return parts[0] + (", all settings as in the report" if language == "en" else "，全部设定与原报告相同")
+    return _joined(parts, language)
+
+
+def _joined(parts: list[str], language: str) -> str:
+    return (", " if language == "en" else "，").join(parts)
+
+
+def _differences(resolved: Resolved, language: str) -> Iterator[str]:
+    images = resolved["data"]["images_per_class"]
+    if images:
+        text = f"{images:,} training images of each class" if language == "en" else f"每类 {images:,} 张训练图"
+        is_cifar = "CIFAR-10" in resolved["data"]["name"]
+        yield text + (_of_report(f"{published.IMAGES_PER_CLASS:,}", language) if is_cifar else "")
+    report, ours = _flat(published.PROTOCOL), _flat(resolved["protocol"])
+    for key, value in report.items():
+        if ours.get(key, value) != value:
+            own, theirs = _value(ours[key], language), _value(value, language)
+            text = _SETTINGS[key][language == "zh"].format(own)
+            yield ("1 epoch" if text == "1 epochs" else text) + _of_report(theirs, language)
+
+
+def _of_report(value: str, language: str) -> str:
+    return f" (report: {value})" if language == "en" else f"（原报告 {value}）"
+
+
+def _flat(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """The protocol's settings with those of the augmentation among them."""
+    return {key: value for key, value in protocol.items() if key != "augmentation"} | dict(
+        protocol["augmentation"] or {}
+    )
+
+
+def _value(value: Any, language: str) -> str:
+    if isinstance(value, bool):
+        return {"en": ("off", "on"), "zh": ("关", "开")}[language][value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# -- endpoints ---------------------------------------------------------------------------------------------------------
+
+
+def averaged_epochs(resolved: Resolved) -> int:
+    """How many epochs the endpoint `last5` is the mean of: five, or all if there are fewer."""
+    return min(SMOOTHING, resolved["protocol"]["epochs"])
+
+
+def endpoint(resolved: Resolved, name: str, language: str = "en") -> str:
+    """What an endpoint measures, as a phrase in a sentence."""
+    n, since = averaged_epochs(resolved), resolved["protocol"].get("average_from")
+    if name == "last5":
+        if n == 1:
+            return "the last epoch" if language == "en" else "最后一轮"
+        return f"the mean of the last {n} epochs" if language == "en" else f"最后 {n} 轮平均"
+    weights = f"the mean of the weights since epoch {since}", f"第 {since} 轮起的平均权重"
+    phrases = {
+        "final": ("the last epoch", "最后一轮"),
+        "best": ("the best epoch", "最佳轮"),
+        "averaged": weights,
+        "re_estimated": (
+            f"{weights[0]}, with batch-norm statistics estimated again without the carry",
+            f"{weights[1]}，不用携带量重新估计批归一化统计量",
+        ),
+        "last_re_estimated": (
+            "the last weights, with batch-norm statistics estimated again without the carry",
+            "最后的权重，不用携带量重新估计批归一化统计量",
+        ),
+        "with_carry": ("the last epoch, evaluated with the carry", "最后一轮，测试时保留携带量"),
+        "averaged_with_carry": (f"{weights[0]}, evaluated with the carry", f"{weights[1]}，测试时保留携带量"),
+    }
+    return phrases.get(name, (name, name))[language == "zh"]
+
+
+def endpoint_head(resolved: Resolved, name: str, language: str = "en") -> str:
+    """An endpoint as the head of a table's column."""
+    heads = {
+        "final": ("last epoch", "最后一轮"),
+        "best": ("best epoch", "最佳轮"),
+        "averaged": ("averaged weights", "平均权重"),
+        "re_estimated": ("averaged weights, statistics re-estimated", "平均权重，重新估计统计量"),
+        "last_re_estimated": ("last weights, statistics re-estimated", "最后权重，重新估计统计量"),
+        "with_carry": ("last epoch, with carry", "最后一轮，保留携带量"),
+        "averaged_with_carry": ("averaged weights, with carry", "平均权重，保留携带量"),
+    }
+    if name == "last5":
+        n = averaged_epochs(resolved)
+        return (
+            (f"last {n} epochs", f"最后 {n} 轮平均")[language == "zh"]
+            if n > 1
+            else endpoint_head(resolved, "final", language)
+        )
+    return heads.get(name, (name, name))[language == "zh"]
+
+
+# -- published values --------------------------------------------------------------------------------------------------
+
+
+def published_cell(resolved: Resolved, name: str, language: str = "en") -> str:
+    """A variant's published accuracy, with the setting that it was published for where the variant has another; else nothing."""
+    value = resolved["variants"][name]["published"]
+    return "" if value is None else percent(value) + _ran_elsewhere(resolved, [name], language)
+
+
+def published_claim(resolved: Resolved, claim: Mapping[str, Any], language: str = "en") -> str:
+    """What the report has for a claim that it makes: in the words of the study's file, or from the accuracies of the variants."""
+    names = [claim["variant"], *filter(None, claim["than"].split(", "))]
+    cells = [published_cell(resolved, name, language) for name in names]
+    if not claim["published"] or language == "en" or not all(cells):
+        return claim["published"] and claim["published"] + _ran_elsewhere(resolved, names, language)
+    first, *others = cells
+    return f"{first} 对 {'、'.join(others)}" if others else first
+
+
+def _ran_elsewhere(resolved: Resolved, names: list[str], language: str) -> str:
+    """In brackets, what the report ran where it was something else than these variants; else nothing."""
+    runs = [run for name in names if (run := published.run_elsewhere(resolved, name))]
+    said = [_ran(run, language) for run in runs]
+    if not said:
+        return ""
+    return f" ({', '.join(said)})" if language == "en" else f"（{'、'.join(said)}）"
+
+
+def _ran(run: published.Run, language: str) -> str:
+    if run.kind is None:
+        return f"learning rate {run.learning_rate:g}" if language == "en" else f"学习率 {run.learning_rate:g}"
+    if run.onset == 0:
+        return f"{run.kind} from the start" if language == "en" else f"{run.kind}，从一开始"
+    return f"{run.kind} after {run.onset} epochs" if language == "en" else f"{run.kind}，{run.onset} 轮之后"
