@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 CORES ?= 2
 
-.PHONY: demo test test-all lint tables check-tables verify report watch bench clean
+.PHONY: demo test test-all lint tables check-tables verify report page crate watch bench clean
 
 $(VENV)/.done: envs/requirements.lock
 	$(or $(shell command -v $(PYTHON)),python3) -m venv $(VENV)
@@ -42,6 +42,14 @@ report: $(VENV)/.done  ## Snakemake's HTML report of a study: make report STUDY=
 	mkdir -p build
 	snakemake --configfile studies/$(or $(STUDY),demo).yaml --report build/$(or $(STUDY),demo)-report.html
 	@echo "To look at: build/$(or $(STUDY),demo)-report.html"
+
+page: $(VENV)/.done  ## One HTML file of a study's results, to open in a browser: make page STUDY=laptop
+	snakemake page --cores 1 --configfile studies/$(or $(STUDY),demo).yaml
+	@echo "To look at: build/$(or $(STUDY),demo).html"
+
+crate: $(VENV)/.done  ## A study's results with all that made them, as an RO-Crate for an archive: make crate STUDY=laptop
+	snakemake crate --cores 1 --configfile studies/$(or $(STUDY),demo).yaml
+	@echo "To archive: build/$(or $(STUDY),demo)-crate.zip"
 
 watch: $(VENV)/.done  ## A live view of what is training.
 	python workflow/scripts/watch.py --study results/$(or $(STUDY),demo)/study.json

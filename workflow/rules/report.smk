@@ -1,6 +1,6 @@
 """What people look at: figures, the study's README, and the pieces of it for the repository's README.
 
-Needs the tables. Makes results/<study>/figures/, README.md and blocks/.
+Needs the tables. Makes results/<study>/figures/, README.md and blocks/, and on demand build/<study>.html and its archive.
 """
 
 
@@ -10,6 +10,8 @@ localrules:
     readme,
     write_readme,
     front_page,
+    page,
+    crate,
 
 
 rule figures:
@@ -91,3 +93,48 @@ rule front_page:
         "Put the study's pieces into the repository's README"
     shell:
         "python {params.script:q} {params.readmes:q} > {log:q} 2>&1"
+
+
+rule page:
+    """Write the study's results as one HTML file that needs no network: verdicts, differences, curves, sortable runs."""
+    input:
+        RECORDS,
+        TABLES,
+        code("study/*.py", "analysis/*.py", "report/*.py", "report/figures/*.py", "report/templates/*"),
+        study=STUDY_FILE,
+    output:
+        f"build/{STUDY.name}.html",
+    log:
+        f"{WORK}/logs/page/{STUDY.name}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        script=SCRIPTS / "page.py",
+    message:
+        "Write the results page"
+    shell:
+        "python {params.script:q} --study {input.study:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule crate:
+    """Pack the study's results, and the workflow that made them, into an RO-Crate for an archive."""
+    input:
+        RECORDS,
+        TABLES,
+        FIGURES,
+        README,
+        code("study/*.py", "analysis/*.py", "report/*.py"),
+        study=STUDY_FILE,
+    output:
+        f"build/{STUDY.name}-crate.zip",
+    log:
+        f"{WORK}/logs/crate/{STUDY.name}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        script=SCRIPTS / "crate.py",
+        workflow=SCRIPTS.parents[1],
+    message:
+        "Pack the archive"
+    shell:
+        "python {params.script:q} --study {input.study:q} --workflow {params.workflow:q} --output {output:q} > {log:q} 2>&1"
