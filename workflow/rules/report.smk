@@ -95,6 +95,17 @@ rule front_page:
         "python {params.script:q} {params.readmes:q} > {log:q} 2>&1"
 
 
+ARCHIVED = ("Snakefile", "*.yaml", "*.md", "*.toml", "Makefile", "LICENSE", "CITATION.cff")
+ARCHIVED += tuple(f"{folder}/**/*" for folder in ("config", "docs", "envs", "profiles", "src", "studies", "workflow"))
+
+
+def archived(wildcards):
+    """The files of the repository that the archive holds beside the results: enough to make these again."""
+    root = SCRIPTS.parents[1]
+    paths = sorted(path for pattern in ARCHIVED for path in root.glob(pattern) if path.is_file())
+    return [local(str(path)) for path in paths if "__pycache__" not in path.parts and ".egg-info" not in str(path)]
+
+
 rule page:
     """Write the study's results as one HTML file that needs no network: verdicts, differences, curves, sortable runs."""
     input:
@@ -120,10 +131,8 @@ rule crate:
     """Pack the study's results, and the workflow that made them, into an RO-Crate for an archive."""
     input:
         RECORDS,
-        TABLES,
-        FIGURES,
-        README,
-        code("study/*.py", "analysis/*.py", "report/*.py"),
+        results=[*TABLES, *FIGURES, *README],
+        sources=archived,
         study=STUDY_FILE,
     output:
         f"build/{STUDY.name}-crate.zip",
@@ -132,9 +141,10 @@ rule crate:
     conda:
         ENVIRONMENT
     params:
+        root=SCRIPTS.parents[1],
         script=SCRIPTS / "crate.py",
-        workflow=SCRIPTS.parents[1],
     message:
         "Pack the archive"
     shell:
-        "python {params.script:q} --study {input.study:q} --workflow {params.workflow:q} --output {output:q} > {log:q} 2>&1"
+        "python {params.script:q} --study {input.study:q} --results {input.results:q} --root {params.root:q}"
+        " --sources {input.sources:q} --output {output:q} > {log:q} 2>&1"

@@ -13,10 +13,16 @@ def program() -> None:
     parser.add_argument(
         "--study", type=Path, required=True, help="results/<study>/study.json; the results stand beside it"
     )
-    parser.add_argument("--workflow", type=Path, required=True, help="the repository's folder")
+    parser.add_argument(
+        "--results", type=Path, nargs="+", required=True, help="tables, figures and texts; records follow"
+    )
+    parser.add_argument("--root", type=Path, required=True, help="the repository's folder")
+    parser.add_argument("--sources", type=Path, nargs="+", required=True, help="files of it that made the results")
     parser.add_argument("--output", type=Path, required=True, help="the zip file")
     arguments = parser.parse_args()
-    write_crate(load_resolved(arguments.study), arguments.study.parent, arguments.workflow, arguments.output)
+    study, folder = load_resolved(arguments.study), arguments.study.parent
+    results = [arguments.study, *arguments.results]
+    write_crate(study, folder, results, arguments.root, arguments.sources, arguments.output)
 
 
 if __name__ == "__main__":

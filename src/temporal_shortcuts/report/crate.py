@@ -8,10 +8,11 @@ Equal results and sources give equal bytes: no clock is read, and the date is th
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,13 @@ from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import naming, write_atomically
 from temporal_shortcuts.study import Run, Study
 
-SOURCES = ("Snakefile", "config.yaml", "config", "studies", "workflow", "src", "envs", "profiles", "docs")
-SOURCES += ("README.md", "README.zh.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "Makefile", "pyproject.toml")
-IGNORED = ("__pycache__", ".pytest_cache", ".ruff_cache")
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
     "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
-TERMS = "https://w3id.org/ro/terms/workflow-run/context"
-"""What defines `sha256` in the metadata."""
+TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
+"""What RO-Crate 1.1 does not define."""
 FORMATS = {
     ".csv": "text/csv",
     ".json": "application/json",
@@ -54,22 +52,28 @@ DESCRIPTIONS = {
     "claims.csv": "a verdict for each claim",
 }
 EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of every file in the zip file: the earliest that it can hold."""
 
 
-def write_crate(study: Study, folder: Path, repository: Path, path: Path) -> None:
-    """Pack the study's results (`folder`) and the repository's sources into an RO-Crate, a zip file at `path`."""
-    citation = _citation(repository / "CITATION.cff")
-    results = f"results/{study.name}"
-    files = {name: repository / name for name in _files(repository, SOURCES)}
-    files |= {f"{results}/{name}": folder / name for name in _files(folder, [one.name for one in folder.iterdir()])}
+def write_crate(study: Study, folder: Path, results: list[Path], root: Path, sources: list[Path], path: Path) -> None:
+    """Pack a study's `results` and records (in `folder`) and the repository's `sources` (in `root`) into a zip file."""
+    citation = _citation(root / "CITATION.cff")
+    recorded = [folder / name for run in study.runs for name in run.record_files]
+    files = {one.relative_to(root).as_posix(): one for one in sources}
+    files |= {_place(study, one.relative_to(folder).as_posix()): one for one in [*results, *recorded]}
     crate = _described(study, citation)
-    for name, source in files.items():
-        _add_file(crate, name, source)
+    for name in sorted(files):
+        _add_file(crate, name, files[name])
     _describe_workflow(crate, citation)
     _add_runs(crate, study, folder, citation)
     with tempfile.TemporaryDirectory() as place:
         crate.write(place)
         write_atomically(path, _zipped(Path(place)))
+
+
+def _place(study: Study, name: str) -> str:
+    """Where a file of the results is in the crate, whatever the folder of results is called here."""
+    return f"results/{study.name}/{name}"
 
 
 def _citation(path: Path) -> dict[str, Any]:
@@ -82,16 +86,6 @@ def _citation(path: Path) -> dict[str, Any]:
     return citation
 
 
-def _files(root: Path, names: Any) -> Iterator[str]:
-    """Files below `root`, relative to it, in the order of their names; what tools leave there is passed over."""
-    for name in sorted(names):
-        path = root / name
-        for one in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            parts = one.relative_to(root).parts
-            if one.is_file() and not any(part in IGNORED or part.endswith(".egg-info") for part in parts):
-                yield "/".join(parts)
-
-
 # -- what the metadata says --------------------------------------------------------------------------------------------
 
 
@@ -99,7 +93,7 @@ def _described(study: Study, citation: Mapping[str, Any]) -> ROCrate:
     """An empty crate with its root's description."""
     resolved = study.resolved
     crate = ROCrate(version="1.1")
-    crate.metadata.extra_contexts.append(TERMS)
+    crate.metadata.extra_terms.update(TERMS)
     crate.name = f"{citation['title']}: {resolved['title']}"
     crate.description = f"{len(study.runs)} runs of the study {study.name!r} at {resolved['scale'].rstrip('.')}."
     crate.datePublished = str(citation["date-released"])
@@ -110,14 +104,13 @@ def _described(study: Study, citation: Mapping[str, Any]) -> ROCrate:
             {"@type": "CreativeWork", "name": citation["license"], "description": f"{citation['license']} licence"},
         )
     )
-    crate.root_dataset["author"] = [_author(crate, author, at) for at, author in enumerate(citation["authors"])]
-    crate.root_dataset["publisher"] = crate.root_dataset["author"][0]
+    authors = [_author(crate, author, at) for at, author in enumerate(citation["authors"])]
+    crate.root_dataset["author"] = authors if len(authors) > 1 else authors[0]
+    crate.root_dataset["publisher"] = authors[0]
     crate.root_dataset["version"] = str(citation["version"])
     crate.root_dataset["keywords"] = citation.get("keywords", [])
     crate.root_dataset["conformsTo"] = [
-        crate.add(
-            ContextEntity(crate, url, {"@type": "CreativeWork", "name": name, "version": url.rpartition("/")[2]})
-        )
+        crate.add(ContextEntity(crate, url, {"@type": "CreativeWork", "name": name, "version": url.rpartition("/")[2]}))
         for url, name in PROFILES.items()
     ]
     return crate
@@ -153,11 +146,14 @@ def _describe_workflow(crate: ROCrate, citation: Mapping[str, Any]) -> None:
     workflow["license"] = crate.license
     workflow["creator"] = crate.root_dataset["author"]
     workflow["datePublished"] = crate.root_dataset["datePublished"]
-    workflow["input"], workflow["output"] = _parameter(crate, "study"), _parameter(crate, "results")
+    workflow["conformsTo"] = {"@id": "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"}
+    workflow["input"] = _parameter(crate, "study", "File")
+    workflow["output"] = _parameter(crate, "table", "File")
+    if readme := crate.dereference("README.md"):
+        readme["about"] = crate.root_dataset
 
 
-def _parameter(crate: ROCrate, name: str) -> ContextEntity:
-    kind = {"study": "File", "results": "Dataset"}[name]
+def _parameter(crate: ROCrate, name: str, kind: str) -> ContextEntity:
     properties = {"@type": "FormalParameter", "name": name, "additionalType": kind}
     profile = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
     return crate.add(ContextEntity(crate, f"#{name}", properties | {"conformsTo": {"@id": profile}}))
@@ -168,19 +164,21 @@ def _parameter(crate: ROCrate, name: str) -> ContextEntity:
 
 def _add_runs(crate: ROCrate, study: Study, folder: Path, citation: Mapping[str, Any]) -> None:
     """The study as one action of the workflow, and the training of each run as an action with its environment."""
-    prefix = f"results/{study.name}"
     images = _images(crate, study)
-    trained = [file for run in study.runs for file in run.record_files]
-    made = [f"{prefix}/{name}" for name in [*DESCRIPTIONS, "README.md", *trained]]
-    results = [entity for name in made if (entity := crate.dereference(name)) and name != f"{prefix}/study.json"]
-    definition = crate.dereference(f"{prefix}/study.json")
+    definition = crate.dereference(_place(study, "study.json"))
     definition["exampleOfWork"] = crate.dereference("#study")
-    action = crate.add_action(crate.mainEntity, "#all", [definition, images], results)
+    tables = [
+        table for name in DESCRIPTIONS if (table := crate.dereference(_place(study, name))) and table != definition
+    ]
+    for table in tables:
+        table["exampleOfWork"] = crate.dereference("#table")
+    runs = [_trained(crate, study, run, folder, [definition, images], citation) for run in study.runs]
+    records = [record for run in runs for record in run["result"]]
+    action = crate.add_action(crate.mainEntity, "#all", [definition, images], [*tables, *records])
     action["name"] = f"All runs of the study {study.name}, and their tables"
-    action["agent"] = crate.root_dataset["author"][0]
-    crate.root_dataset["mentions"] = [action]
-    for run in study.runs:
-        crate.root_dataset.append_to("mentions", _trained(crate, study, run, folder, images, citation))
+    action["description"] = f"snakemake --cores all, with the study {study.name}"
+    action["agent"] = crate.publisher
+    crate.root_dataset["mentions"] = [action, *runs]
 
 
 def _images(crate: ROCrate, study: Study) -> ContextEntity:
@@ -191,22 +189,21 @@ def _images(crate: ROCrate, study: Study) -> ContextEntity:
 
 
 def _trained(
-    crate: ROCrate, study: Study, run: Run, folder: Path, images: ContextEntity, citation: Mapping[str, Any]
+    crate: ROCrate, study: Study, run: Run, folder: Path, inputs: list[Any], citation: Mapping[str, Any]
 ) -> ContextEntity:
     sidecar = read_sidecar(folder, run)
     trainers = [_trainer(crate, environment, citation) for environment in sidecar["environments"]]
-    results = [crate.dereference(f"results/{study.name}/{name}") for name in run.record_files]
+    results = [crate.dereference(_place(study, name)) for name in run.record_files]
     properties = {
         "@type": "CreateAction",
         "name": f"Training of {run.variant} with seed {run.seed}",
         "description": f"{study.resolved['variants'][run.variant]['label']}; fingerprint {run.fingerprint}; "
         f"sha256 of the final weights {sidecar['weights']['final']}",
-        "agent": crate.root_dataset["author"][0],
+        "agent": crate.publisher,
     }
     identifier = f"#run-{run.variant}-seed{run.seed}-{run.fingerprint}"
-    definition = crate.dereference(f"results/{study.name}/study.json")
     instrument = trainers if len(trainers) > 1 else trainers[0]
-    return crate.add_action(instrument, identifier, [definition, images], results, properties)
+    return crate.add_action(instrument, identifier, inputs, results, properties)
 
 
 def _trainer(crate: ROCrate, environment: Mapping[str, Any], citation: Mapping[str, Any]) -> ContextEntity:
@@ -230,11 +227,10 @@ def _trainer(crate: ROCrate, environment: Mapping[str, Any], citation: Mapping[s
 
 def _zipped(place: Path) -> bytes:
     """A folder as a zip file whose bytes depend on names and contents alone."""
-    with tempfile.TemporaryFile() as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-            for name in _files(place, [one.name for one in place.iterdir()]):
-                entry = zipfile.ZipInfo(name, EPOCH)
-                entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                archive.writestr(entry, (place / name).read_bytes())
-        file.seek(0)
-        return file.read()
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(path for path in place.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(place).as_posix(), EPOCH)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 6)
+    return file.getvalue()

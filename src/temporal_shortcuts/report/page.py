@@ -29,11 +29,11 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SHOWN_AT_FIRST = 8
 """Curves, where no claim names any: more can be read only by choosing."""
 MARKS = {"supported": "✓", "contradicted": "✗", "negligible": "≈", "undecided": "?"}
-ENDPOINTS = {"last5": "mean of the last 5 epochs", "final": "last epoch", "best": "best epoch"}
+ENDPOINTS = {"last5": "mean of the last 5 epochs", "final": "last epoch", "best": "best of all epochs"}
 COLUMNS = {
     "variant": "variant",
     "seed": "seed",
-    "best_epoch": "best epoch",
+    "best_epoch": "reached in epoch",
     "stable_epoch": "stable epoch",
     "diverged_epoch": "diverged in epoch",
     "fingerprint": "fingerprint",
