@@ -74,7 +74,7 @@ def test_it_holds_every_claim_run_and_measure(demo: Path) -> None:
     assert {"test accuracy (%)", "train accuracy (%)", "test loss", "train loss", "learning rate"} <= set(
         drawn["curves"]
     )
-    assert set(drawn["differences"]) == set(pages.endpoints_of(tables.summary).values())
+    assert set(drawn["differences"]) == set(pages.endpoints_of(tables).values())
 
 
 def test_a_curve_is_the_mean_over_the_seeds(demo: Path) -> None:
@@ -107,6 +107,17 @@ def test_a_study_without_claims_or_comparisons_leaves_their_sections_out(tmp_pat
     assert 'id="verdicts"' not in text
     assert 'id="differences"' not in text
     assert re.findall(r"<option>(.*?)</option>", text)[0] == "test accuracy (%)"
+
+
+def test_a_study_of_one_epoch_has_points_and_no_last_five(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "short", lambda resolved: None)
+    metrics, runs = pd.read_csv(folder / "metrics.csv"), pd.read_csv(folder / "runs.csv")
+    metrics[metrics["epoch"] == 1].to_csv(folder / "metrics.csv", index=False)
+    runs.assign(epochs=1).to_csv(folder / "runs.csv", index=False)
+    text = write(folder, tmp_path / "short.html")
+    traces = content(text)["curves"]["test accuracy (%)"]["data"]
+    assert {trace["mode"] for trace in traces if "fill" not in trace} == {"markers"}
+    assert "last 5 epochs" not in text
 
 
 def test_a_run_that_diverged_is_a_gap_and_not_a_number(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SHOWN_AT_FIRST = 8
 """Curves, where no claim names any: more can be read only by choosing."""
 MARKS = {"supported": "✓", "contradicted": "✗", "negligible": "≈", "undecided": "?"}
-ENDPOINTS = {"last5": "mean of the last 5 epochs", "final": "last epoch", "best": "best of all epochs"}
+ENDPOINTS = {"final": "last epoch", "best": "best of all epochs"}
 COLUMNS = {
     "variant": "variant",
     "seed": "seed",
@@ -100,15 +100,17 @@ def _lighter(colour: str, share: float) -> str:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def endpoints_of(summary: pd.DataFrame) -> dict[str, str]:
-    """The endpoints that a study's tables have, and how the page calls them."""
-    names = [column.removesuffix("_mean") for column in summary if column.endswith("_mean")]
-    return {name: ENDPOINTS.get(name, name.replace("_", " ")) for name in names}
+def endpoints_of(tables: Tables) -> dict[str, str]:
+    """The endpoints that a study's tables have, and how the page calls them; a mean over more epochs than there are is one of all."""
+    averaged = min(5, int(tables.runs["epochs"].max()))
+    mean = f"mean of the last {averaged} epochs" if averaged > 1 else "mean of the only epoch"
+    names = [column.removesuffix("_mean") for column in tables.summary if column.endswith("_mean")]
+    return {name: ({"last5": mean} | ENDPOINTS).get(name, name.replace("_", " ")) for name in names}
 
 
 def summary_table(tables: Tables) -> dict[str, Any]:
     """One row a variant; a cell is (what is sorted by, what is shown)."""
-    endpoints = endpoints_of(tables.summary)
+    endpoints = endpoints_of(tables)
     rows = []
     for row in tables.summary.to_dict("records"):
         means = [(row[f"{name}_mean"], texts.mean_sd(row[f"{name}_mean"], row[f"{name}_sd"])) for name in endpoints]
@@ -119,7 +121,7 @@ def summary_table(tables: Tables) -> dict[str, Any]:
 
 def run_table(resolved: Resolved, tables: Tables) -> dict[str, Any]:
     """One row a run; a cell is (what is sorted by, what is shown)."""
-    endpoints = endpoints_of(tables.summary)
+    endpoints = endpoints_of(tables)
     named = COLUMNS | endpoints
     columns = [name for name in ("variant", "seed", *endpoints, *COLUMNS) if name in tables.runs]
     columns = list(dict.fromkeys(columns))
@@ -240,7 +242,7 @@ def _plain(values: Iterable[Any]) -> list[Any]:
 
 def differences(resolved: Resolved, tables: Tables) -> dict[str, dict[str, Any]]:
     """Each endpoint -> the figure of its comparisons: a row each, with the mean difference and its 95 % interval."""
-    names = endpoints_of(tables.summary)
+    names = endpoints_of(tables)
     groups = tables.comparisons.groupby("endpoint", sort=False)
     return {
         names.get(str(endpoint), str(endpoint)): _forest(resolved, rows.to_dict("records")) for endpoint, rows in groups
