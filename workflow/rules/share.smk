@@ -9,15 +9,12 @@ localrules:
     crate,
 
 
-ARCHIVED = ("Snakefile", "*.yaml", "*.md", "*.toml", "Makefile", "LICENSE", "CITATION.cff")
-ARCHIVED += tuple(f"{folder}/**/*" for folder in ("config", "docs", "envs", "profiles", "src", "studies", "workflow"))
-
-
-def archived(wildcards):
-    """The files of the repository that the archive holds beside the results: enough to make these again."""
-    root = SCRIPTS.parents[1]
-    paths = sorted(path for pattern in ARCHIVED for path in root.glob(pattern) if path.is_file())
-    return [local(str(path)) for path in paths if "__pycache__" not in path.parts and ".egg-info" not in str(path)]
+# The files of the repository that the archive holds beside the results: enough to make these again.
+REPOSITORY = SCRIPTS.parents[1]
+ARCHIVED = ["Snakefile", "*.yaml", "*.md", "*.toml", "Makefile", "LICENSE", "CITATION.cff"]
+ARCHIVED += [f"{folder}/**/*" for folder in ("config", "docs", "envs", "profiles", "src", "studies", "workflow")]
+ARCHIVED = [path for pattern in ARCHIVED for path in sorted(REPOSITORY.glob(pattern)) if path.is_file()]
+ARCHIVED = [local(str(path)) for path in ARCHIVED if path.suffix != ".pyc" and ".egg-info" not in str(path)]
 
 
 rule page:
@@ -46,7 +43,7 @@ rule crate:
     input:
         RECORDS,
         results=[*TABLES, *FIGURES, *README],
-        sources=archived,
+        sources=lambda wildcards: ARCHIVED,  # of a function, braces in a path are no wildcards
         study=STUDY_FILE,
     output:
         f"build/{STUDY.name}-crate.zip",
@@ -55,7 +52,7 @@ rule crate:
     conda:
         ENVIRONMENT
     params:
-        root=SCRIPTS.parents[1],
+        root=REPOSITORY,
         script=SCRIPTS / "crate.py",
     message:
         "Pack the archive"
