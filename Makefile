@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 CORES ?= 2
 
-.PHONY: demo test test-all lint tables check-tables verify report page crate watch bench clean
+.PHONY: demo test test-all lint tables check-tables verify report watch bench clean
 
 $(VENV)/.done: envs/requirements.lock
 	$(or $(shell command -v $(PYTHON)),python3) -m venv $(VENV)
@@ -43,6 +43,7 @@ report: $(VENV)/.done  ## Snakemake's HTML report of a study: make report STUDY=
 	snakemake --configfile studies/$(or $(STUDY),demo).yaml --report build/$(or $(STUDY),demo)-report.html
 	@echo "To look at: build/$(or $(STUDY),demo)-report.html"
 
+.PHONY: page crate
 page: $(VENV)/.done  ## One HTML file of a study's results, to open in a browser: make page STUDY=laptop
 	snakemake page --cores 1 --configfile studies/$(or $(STUDY),demo).yaml
 	@echo "To look at: build/$(or $(STUDY),demo).html"
