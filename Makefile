@@ -44,6 +44,15 @@ report: $(VENV)/.done  ## Snakemake's HTML report of a study: make report STUDY=
 	snakemake --configfile $$file --report build/$(or $(STUDY),demo)-report.html
 	@echo "To look at: build/$(or $(STUDY),demo)-report.html"
 
+.PHONY: page crate
+page: $(VENV)/.done  ## One HTML file of a study's results, to open in a browser: make page STUDY=laptop
+	snakemake page --cores 1 --configfile studies/$(or $(STUDY),demo).yaml
+	@echo "To look at: build/$(or $(STUDY),demo).html"
+
+crate: $(VENV)/.done  ## A study's results with all that made them, as an RO-Crate for an archive: make crate STUDY=laptop
+	snakemake crate --cores 1 --configfile studies/$(or $(STUDY),demo).yaml
+	@echo "To archive: build/$(or $(STUDY),demo)-crate.zip"
+
 watch: $(VENV)/.done  ## A live view of what is training.
 	python workflow/scripts/watch.py --study results/$(or $(STUDY),demo)/study.json
 

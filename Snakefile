@@ -3,7 +3,7 @@
     snakemake --cores all                                        the published protocol (config.yaml; needs a GPU or days)
     snakemake --cores 2 --configfile studies/demo.yaml           the demo, in minutes
     snakemake NAME --cores 2 --configfile studies/demo.yaml      one variant with all its seeds, or a stage:
-                                                                 data, records, tables, figures, readme
+                                                                 data, records, tables, figures, readme, page, crate
 
 One direction: source -> prepare -> segment -> ... -> record -> metrics -> tables, figures -> README.
 """
@@ -43,6 +43,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/share.smk"
 
 
 rule all:

@@ -1,0 +1,236 @@
+"""A study's archive: an RO-Crate (version 1.1, profile Workflow Run Crate) of its results and the workflow that made them.
+
+It is a zip file with the repository's layout, so that unpacked it is a clone without history: tables regenerate, runs can be trained
+again. ro-crate-metadata.json says of each file what it is, with its sha256, and of each run which seed, settings and environment it had.
+Equal results and sources give equal bytes: no clock is read, and the date is that of the version in CITATION.cff.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rocrate.model import ContextEntity
+from rocrate.rocrate import ROCrate
+
+from temporal_shortcuts.analysis.tables import read_sidecar
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.files import naming, write_atomically
+from temporal_shortcuts.study import Run, Study
+
+PROFILES = {
+    "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
+    "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+}
+TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
+"""What RO-Crate 1.1 does not define."""
+FORMATS = {
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".npy": "application/x-npy",
+    ".py": "text/x-python",
+    ".svg": "image/svg+xml",
+    ".yaml": "application/yaml",
+}
+DESCRIPTIONS = {
+    "study.json": "the study, resolved: every setting of every variant",
+    "metrics.csv": "one row for each run and epoch",
+    "runs.csv": "one row for each run",
+    "summary.csv": "one row for each variant: mean and standard deviation of each endpoint",
+    "stability.csv": "one row for each variant: its stable epoch",
+    "comparisons.csv": "paired differences from the reference",
+    "image_bootstrap.csv": "differences with test images resampled too",
+    "claims.csv": "a verdict for each claim",
+}
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of every file in the zip file: the earliest that it can hold."""
+
+
+def write_crate(study: Study, folder: Path, results: list[Path], root: Path, sources: list[Path], path: Path) -> None:
+    """Pack a study's `results` and records (in `folder`) and the repository's `sources` (in `root`) into a zip file."""
+    citation = _citation(root / "CITATION.cff")
+    recorded = [folder / name for run in study.runs for name in run.record_files]
+    files = {one.relative_to(root).as_posix(): one for one in sources}
+    files |= {_place(study, one.relative_to(folder).as_posix()): one for one in [*results, *recorded]}
+    crate = _described(study, citation)
+    for name in sorted(files):
+        _add_file(crate, name, files[name])
+    _describe_workflow(crate, citation)
+    _add_runs(crate, study, folder, citation)
+    with tempfile.TemporaryDirectory() as place:
+        crate.write(place)
+        write_atomically(path, _zipped(Path(place)))
+
+
+def _place(study: Study, name: str) -> str:
+    """Where a file of the results is in the crate, whatever the folder of results is called here."""
+    return f"results/{study.name}/{name}"
+
+
+def _citation(path: Path) -> dict[str, Any]:
+    """Title, authors, version and date of the software."""
+    with naming(path):
+        citation = yaml.safe_load(path.read_text(encoding="utf-8"))
+    missing = [key for key in ("title", "authors", "version", "date-released", "license") if not citation.get(key)]
+    if missing:
+        raise UserError(f"{path} has no {missing[0]!r}, which an archive must name: add it.")
+    return citation
+
+
+# -- what the metadata says --------------------------------------------------------------------------------------------
+
+
+def _described(study: Study, citation: Mapping[str, Any]) -> ROCrate:
+    """An empty crate with its root's description."""
+    resolved = study.resolved
+    crate = ROCrate(version="1.1")
+    crate.metadata.extra_terms.update(TERMS)
+    crate.name = f"{citation['title']}: {resolved['title']}"
+    crate.description = f"{len(study.runs)} runs of the study {study.name!r} at {resolved['scale'].rstrip('.')}."
+    crate.datePublished = str(citation["date-released"])
+    crate.license = crate.add(
+        ContextEntity(
+            crate,
+            f"https://spdx.org/licenses/{citation['license']}",
+            {"@type": "CreativeWork", "name": citation["license"], "description": f"{citation['license']} licence"},
+        )
+    )
+    authors = [_author(crate, author, at) for at, author in enumerate(citation["authors"])]
+    crate.root_dataset["author"] = authors if len(authors) > 1 else authors[0]
+    crate.root_dataset["publisher"] = authors[0]
+    crate.root_dataset["version"] = str(citation["version"])
+    crate.root_dataset["keywords"] = citation.get("keywords", [])
+    crate.root_dataset["conformsTo"] = [
+        crate.add(ContextEntity(crate, url, {"@type": "CreativeWork", "name": name, "version": url.rpartition("/")[2]}))
+        for url, name in PROFILES.items()
+    ]
+    return crate
+
+
+def _author(crate: ROCrate, author: Mapping[str, str], at: int) -> ContextEntity:
+    """A person (with an ORCID as its address, where one is given), or a group with one name."""
+    name = author.get("name") or f"{author.get('given-names', '')} {author.get('family-names', '')}".strip()
+    kind = "Organization" if "name" in author else "Person"
+    address = author.get("orcid") or author.get("website") or f"#author-{at + 1}"
+    return crate.add(ContextEntity(crate, address, {"@type": kind, "name": name}))
+
+
+def _add_file(crate: ROCrate, name: str, source: Path) -> None:
+    content = source.read_bytes()
+    properties = {
+        "name": Path(name).name,
+        "description": DESCRIPTIONS.get(Path(name).name, name),
+        "contentSize": str(len(content)),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "encodingFormat": FORMATS.get(Path(name).suffix, "text/plain"),
+    }
+    if name == "Snakefile":  # what the crate is about: it makes every result from the study's file
+        crate.add_workflow(source, name, properties=properties, main=True, lang="snakemake")
+    else:
+        crate.add_file(source, name, properties=properties)
+
+
+def _describe_workflow(crate: ROCrate, citation: Mapping[str, Any]) -> None:
+    workflow = crate.mainEntity
+    workflow["name"] = citation["title"]
+    workflow["version"] = str(citation["version"])
+    workflow["license"] = crate.license
+    workflow["creator"] = crate.root_dataset["author"]
+    workflow["datePublished"] = crate.root_dataset["datePublished"]
+    workflow["conformsTo"] = {"@id": "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"}
+    workflow["input"] = _parameter(crate, "study", "File")
+    workflow["output"] = _parameter(crate, "table", "File")
+    if readme := crate.dereference("README.md"):
+        readme["about"] = crate.root_dataset
+
+
+def _parameter(crate: ROCrate, name: str, kind: str) -> ContextEntity:
+    properties = {"@type": "FormalParameter", "name": name, "additionalType": kind}
+    profile = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
+    return crate.add(ContextEntity(crate, f"#{name}", properties | {"conformsTo": {"@id": profile}}))
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def _add_runs(crate: ROCrate, study: Study, folder: Path, citation: Mapping[str, Any]) -> None:
+    """The study as one action of the workflow, and the training of each run as an action with its environment."""
+    images = _images(crate, study)
+    definition = crate.dereference(_place(study, "study.json"))
+    definition["exampleOfWork"] = crate.dereference("#study")
+    tables = [
+        table for name in DESCRIPTIONS if (table := crate.dereference(_place(study, name))) and table != definition
+    ]
+    for table in tables:
+        table["exampleOfWork"] = crate.dereference("#table")
+    runs = [_trained(crate, study, run, folder, [definition, images], citation) for run in study.runs]
+    records = [record for run in runs for record in run["result"]]
+    action = crate.add_action(crate.mainEntity, "#all", [definition, images], [*tables, *records])
+    action["name"] = f"All runs of the study {study.name}, and their tables"
+    action["description"] = f"snakemake --cores all, with the study {study.name}"
+    action["agent"] = crate.publisher
+    crate.root_dataset["mentions"] = [action, *runs]
+
+
+def _images(crate: ROCrate, study: Study) -> ContextEntity:
+    data = study.resolved["data"]
+    properties = {"@type": "CreativeWork", "name": data["name"], "identifier": str(data["checksum"])}
+    about = "the images, identified by the checksum of their prepared arrays; not part of the archive"
+    return crate.add(ContextEntity(crate, "#images", properties | {"description": about}))
+
+
+def _trained(
+    crate: ROCrate, study: Study, run: Run, folder: Path, inputs: list[Any], citation: Mapping[str, Any]
+) -> ContextEntity:
+    sidecar = read_sidecar(folder, run)
+    trainers = [_trainer(crate, environment, citation) for environment in sidecar["environments"]]
+    results = [crate.dereference(_place(study, name)) for name in run.record_files]
+    properties = {
+        "@type": "CreateAction",
+        "name": f"Training of {run.variant} with seed {run.seed}",
+        "description": f"{study.resolved['variants'][run.variant]['label']}; fingerprint {run.fingerprint}; "
+        f"sha256 of the final weights {sidecar['weights']['final']}",
+        "agent": crate.publisher,
+    }
+    identifier = f"#run-{run.variant}-seed{run.seed}-{run.fingerprint}"
+    instrument = trainers if len(trainers) > 1 else trainers[0]
+    return crate.add_action(instrument, identifier, inputs, results, properties)
+
+
+def _trainer(crate: ROCrate, environment: Mapping[str, Any], citation: Mapping[str, Any]) -> ContextEntity:
+    """The software as it ran on one kind of machine."""
+    digest = hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:8]
+    properties = {
+        "@type": "SoftwareApplication",
+        "name": f"{citation['title']}, on {environment['processor']}",
+        "softwareVersion": str(citation["version"]),
+        "url": {"@id": "workflow/scripts/train.py"},
+        "operatingSystem": environment["system"],
+        "processorRequirements": f"{environment['device']}, {environment['processor']}",
+        "softwareRequirements": [f"{key} {value}" for key, value in sorted(environment.items())],
+    }
+    found = crate.dereference(f"#trainer-{digest}")
+    return found or crate.add(ContextEntity(crate, f"#trainer-{digest}", properties))
+
+
+# -- the zip file ------------------------------------------------------------------------------------------------------
+
+
+def _zipped(place: Path) -> bytes:
+    """A folder as a zip file whose bytes depend on names and contents alone."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(path for path in place.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(place).as_posix(), EPOCH)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 6)
+    return file.getvalue()

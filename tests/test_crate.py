@@ -1,0 +1,177 @@
+"""The archive of a study: a whole, true and deterministic RO-Crate that is a working clone once it is unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rocrate.rocrate import ROCrate
+
+from temporal_shortcuts.analysis import records
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.report import crate as crates
+from temporal_shortcuts.study import load_resolved
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "results" / "demo"
+VALIDATOR = shutil.which("rocrate-validator")
+PARTS = ("Snakefile", "config.yaml", "config", "CITATION.cff", "README.md", "workflow", "profiles", "envs", "src")
+
+
+def clone(folder: Path) -> Path:
+    """The repository with the demo as its only study."""
+    folder.mkdir()
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(source, folder / part)
+    (folder / "studies").mkdir()
+    shutil.copy(ROOT / "studies" / "demo.yaml", folder / "studies")
+    shutil.copytree(DEMO, folder / "results" / "demo")
+    return folder
+
+
+def pack(root: Path, path: Path) -> Path:
+    results = root / "results" / "demo"
+    tables = [*results.glob("*.*"), *results.glob("figures/*"), *results.glob("blocks/*")]
+    names = ("Snakefile", "CITATION.cff", "README.md", "studies/demo.yaml", "workflow/scripts/train.py")
+    sources = [root / name for name in names]
+    crates.write_crate(load_resolved(results / "study.json"), results, tables, root, sources, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def crate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's archive, unpacked."""
+    folder = tmp_path_factory.mktemp("crate")
+    with zipfile.ZipFile(pack(clone(folder / "clone"), folder / "demo.zip")) as archive:
+        archive.extractall(folder / "unpacked")
+    return folder / "unpacked"
+
+
+@pytest.fixture(scope="module")
+def graph(crate: Path) -> dict[str, dict[str, Any]]:
+    """The entities of the metadata by their identifier."""
+    metadata = json.loads((crate / "ro-crate-metadata.json").read_text(encoding="utf-8"))
+    entities = {entity["@id"]: entity for entity in metadata["@graph"]}
+    assert len(entities) == len(metadata["@graph"])
+    return entities
+
+
+def references(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [one for part in value for one in references(part)]
+    return [value["@id"]] if isinstance(value, dict) else []
+
+
+def test_equal_results_give_equal_bytes_wherever_and_whenever(tmp_path: Path) -> None:
+    first = pack(clone(tmp_path / "one"), tmp_path / "one.zip")
+    other = clone(tmp_path / "elsewhere")
+    for path in other.rglob("*"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    assert pack(other, tmp_path / "two.zip").read_bytes() == first.read_bytes()
+
+
+def test_each_file_is_described_as_it_is_and_no_other(crate: Path, graph: dict[str, dict[str, Any]]) -> None:
+    there = {path.relative_to(crate).as_posix() for path in crate.rglob("*") if path.is_file()}
+    described = {name: entity for name, entity in graph.items() if "File" in entity["@type"]}
+    assert set(described) | {"ro-crate-metadata.json"} == there
+    for name, entity in described.items():
+        content = (crate / name).read_bytes()
+        assert entity["sha256"] == hashlib.sha256(content).hexdigest(), name
+        assert entity["contentSize"] == str(len(content)), name
+    assert set(references(graph["./"]["hasPart"])) == set(described)
+
+
+def test_the_metadata_is_an_ro_crate_of_version_1_1(crate: Path, graph: dict[str, dict[str, Any]]) -> None:
+    descriptor, root = graph["ro-crate-metadata.json"], graph["./"]
+    assert {"@id": "https://w3id.org/ro/crate/1.1"} in descriptor["conformsTo"]
+    assert descriptor["about"] == {"@id": "./"}
+    assert root["@type"] == "Dataset"
+    assert root["datePublished"] == str(yaml.safe_load((ROOT / "CITATION.cff").read_text())["date-released"])
+    for key in ("name", "description", "license", "author"):
+        assert root[key]
+    for entity in graph.values():
+        for key, value in entity.items():
+            for reference in references(value):
+                assert reference in graph or reference.startswith("https://"), (entity["@id"], key, reference)
+
+
+def test_each_term_is_defined(graph: dict[str, dict[str, Any]]) -> None:
+    defined = json.loads((files("rocrate") / "data" / "ro-crate.jsonld").read_text(encoding="utf-8"))["@context"]
+    used = {key for entity in graph.values() for key in entity} - {"@id", "@type"}
+    assert not used - set(defined) - set(crates.TERMS)
+
+
+def test_each_run_is_an_action_with_its_environment_and_its_record(graph: dict[str, dict[str, Any]]) -> None:
+    study = load_resolved(DEMO / "study.json")
+    for run in study.runs:
+        action = graph[f"#run-{run.variant}-seed{run.seed}-{run.fingerprint}"]
+        sidecar = records.sidecar(DEMO / run.record)
+        assert sidecar["weights"]["final"] in action["description"]
+        assert references(action["result"]) == [f"results/demo/{name}" for name in run.record_files]
+        (trainer,) = references(action["instrument"])
+        assert f"torch {sidecar['environments'][0]['torch']}" in graph[trainer]["softwareRequirements"]
+    assert len([one for one in graph.values() if one["@type"] == "CreateAction"]) == len(study.runs) + 1
+
+
+def test_rocrate_reads_it(crate: Path) -> None:
+    read = ROCrate(crate)
+    assert read.mainEntity.id == "Snakefile"
+    assert "ComputationalWorkflow" in read.mainEntity.type
+    assert read.mainEntity["programmingLanguage"]["name"] == "Snakemake"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(VALIDATOR is None, reason="no rocrate-validator is installed (pipx install roc-validator)")
+@pytest.mark.parametrize("profile", ["ro-crate-1.1", "workflow-ro-crate-1.0", "workflow-run-crate-0.5"])
+def test_the_validator_passes_it(crate: Path, profile: str) -> None:
+    """It needs a network, for the definitions of terms; and it cannot be locked beside Snakemake, for an older rich."""
+    command = [str(VALIDATOR), "-y", "validate", "-p", profile, "-l", "required", "--no-paging", "-v", str(crate)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("key", ["version", "date-released", "authors"])
+def test_a_citation_without_what_an_archive_must_name_is_refused(tmp_path: Path, key: str) -> None:
+    root = clone(tmp_path / "clone")
+    citation = yaml.safe_load((root / "CITATION.cff").read_text())
+    del citation[key]
+    (root / "CITATION.cff").write_text(yaml.safe_dump(citation))
+    with pytest.raises(UserError, match=rf"CITATION.cff has no '{key}'"):
+        pack(root, tmp_path / "crate.zip")
+    assert not (tmp_path / "crate.zip").exists()
+
+
+@pytest.mark.slow
+def test_unpacked_it_is_a_clone_that_trains_nothing(tmp_path: Path) -> None:
+    root, unpacked = clone(tmp_path / "clone"), tmp_path / "unpacked"
+    snakemake(root, "page", "crate")
+    assert (root / "build" / "demo.html").is_file()
+    with zipfile.ZipFile(root / "build" / "demo-crate.zip") as archive:
+        archive.extractall(unpacked)
+    assert "segment" not in snakemake(unpacked, "-n")
+    before = {path: path.read_bytes() for path in (unpacked / "results").rglob("*") if path.is_file()}
+    snakemake(unpacked, "tables", "--forcerun", "collect", "analyse")
+    assert {path: path.read_bytes() for path in (unpacked / "results").rglob("*") if path.is_file()} == before
+
+
+def snakemake(folder: Path, *targets: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(folder / "src")}
+    command = [sys.executable, "-m", "snakemake", *targets, "--cores", "1", "--configfile", "studies/demo.yaml"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout + done.stderr

@@ -1,0 +1,271 @@
+"""The results page: what it holds, and that it can be read, sorted and chosen from in a real browser without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import browser
+import pandas as pd
+import pytest
+
+from temporal_shortcuts.analysis.tables import Tables
+from temporal_shortcuts.report import page as pages
+from temporal_shortcuts.study import load_resolved
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "results" / "demo"
+PROGRAM = browser.installed()
+HOSTILE = "a <b>bold</b> & $x$ | <script>document.title='no'</script>"
+
+in_a_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed (apt-get install chromium)")
+
+
+def write(folder: Path, path: Path) -> str:
+    pages.write_page(load_resolved(folder / "study.json"), Tables.read(folder), path)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "demo.html"
+    write(DEMO, path)
+    return path
+
+
+def content(text: str) -> dict[str, Any]:
+    """The numbers that the page's figures are drawn from."""
+    found = re.search(r'<script type="application/json" id="content">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1], parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def changed(folder: Path, change: Any) -> Path:
+    """A copy of the demo's results whose study.json is changed by `change(resolved)`."""
+    shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("records", "figures", "blocks"))
+    resolved = json.loads((DEMO / "study.json").read_text())
+    change(resolved)
+    (folder / "study.json").write_text(json.dumps(resolved))
+    return folder
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_tables_give_the_same_bytes_and_nothing_is_fetched(demo: Path, tmp_path: Path) -> None:
+    text = demo.read_text(encoding="utf-8")
+    assert write(DEMO, tmp_path / "again.html") == text
+    assert "default-src 'none'" in text
+    own = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r"(src|href)=\"(?!#)", own)
+
+
+def test_it_holds_every_claim_run_and_measure(demo: Path) -> None:
+    text, tables = demo.read_text(encoding="utf-8"), Tables.read(DEMO)
+    for claim in tables.claims["text"]:
+        assert f">{claim}</td>" in text
+    for fingerprint in tables.runs["fingerprint"]:
+        assert f">{fingerprint}</td>" in text
+    drawn = content(text)
+    assert {"test accuracy (%)", "train accuracy (%)", "test loss", "train loss", "learning rate"} <= set(
+        drawn["curves"]
+    )
+    assert set(drawn["differences"]) == set(pages.endpoints_of(tables).values())
+
+
+def test_a_curve_is_the_mean_over_the_seeds(demo: Path) -> None:
+    metrics = Tables.read(DEMO).metrics
+    own = metrics[metrics["variant"] == "lr_0.1"].groupby("epoch")["test_accuracy"]
+    figure = content(demo.read_text(encoding="utf-8"))["curves"]["test accuracy (%)"]
+    (line,) = [trace for trace in figure["data"] if trace["meta"] == "lr_0.1" and "fill" not in trace]
+    assert line["y"] == pytest.approx(100 * own.mean().to_numpy(), rel=1e-5)
+    assert line["customdata"] == [pytest.approx(pair, rel=1e-5) for pair in (100 * own.agg(["min", "max"])).to_numpy()]
+
+
+def test_curves_that_share_colour_and_dash_differ_in_shade() -> None:
+    resolved = load_resolved(ROOT / "results" / "sweep" / "study.json").resolved
+    looks = [pages._look(resolved, name) for name in resolved["variants"]]
+    assert len({(look["colour"], look["dash"]) for look in looks}) == len(looks) == 31
+
+
+def test_a_study_without_claims_or_comparisons_leaves_their_sections_out(tmp_path: Path) -> None:
+    def alone(resolved: dict[str, Any]) -> None:
+        resolved["variants"] = {"benchmark": resolved["variants"]["benchmark"]}
+        resolved["claims"] = []
+
+    folder = changed(tmp_path / "alone", alone)
+    for path in folder.glob("*.csv"):
+        table = pd.read_csv(path)
+        table[table["variant"] == "benchmark"][: 0 if path.name in ("claims.csv", "comparisons.csv") else None].to_csv(
+            path, index=False
+        )
+    text = write(folder, tmp_path / "alone.html")
+    assert 'id="verdicts"' not in text
+    assert 'id="differences"' not in text
+    assert re.findall(r"<option>(.*?)</option>", text)[0] == "test accuracy (%)"
+
+
+def test_a_study_of_one_epoch_has_points_and_no_last_five(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "short", lambda resolved: None)
+    metrics, runs = pd.read_csv(folder / "metrics.csv"), pd.read_csv(folder / "runs.csv")
+    metrics[metrics["epoch"] == 1].to_csv(folder / "metrics.csv", index=False)
+    runs.assign(epochs=1).to_csv(folder / "runs.csv", index=False)
+    text = write(folder, tmp_path / "short.html")
+    traces = content(text)["curves"]["test accuracy (%)"]["data"]
+    assert {trace["mode"] for trace in traces if "fill" not in trace} == {"markers"}
+    assert "last 5 epochs" not in text
+
+
+def test_a_run_that_diverged_is_a_gap_and_not_a_number(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "diverged", lambda resolved: None)
+    metrics = pd.read_csv(folder / "metrics.csv")
+    metrics.loc[(metrics["variant"] == "lr_0.1") & (metrics["epoch"] > 3), "train_loss"] = float("nan")
+    metrics.to_csv(folder / "metrics.csv", index=False)
+    figure = content(write(folder, tmp_path / "diverged.html"))["curves"]["train loss"]
+    (line,) = [trace for trace in figure["data"] if trace["meta"] == "lr_0.1" and "fill" not in trace]
+    assert [value is None for value in line["y"]] == [False] * 3 + [True] * 7
+
+
+# -- in a browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
+    assert PROGRAM is not None
+    with browser.Browser(PROGRAM, tmp_path_factory.mktemp("profile")) as one:
+        yield one
+
+
+@pytest.fixture
+def page(demo: Path, chromium: browser.Browser) -> browser.Browser:
+    """The demo's page, opened anew."""
+    chromium.open(demo)
+    chromium.wait_for(f"{lines('curves-figure')} === 7")
+    return chromium
+
+
+def lines(figure: str) -> str:
+    """How many curves a figure shows, bands not counted, as soon as all its traces are drawn."""
+    traces, drawn = f"document.getElementById('{figure}').data", f"document.querySelectorAll('#{figure} .trace').length"
+    return f"({traces} && {traces}.length === {drawn} && {traces}.filter(trace => !trace.fill).length)"
+
+
+def column(table: str, at: int) -> str:
+    """A column of a table as it is shown, without hidden rows."""
+    return f"[...document.querySelectorAll('#{table} tbody tr')].filter(r => !r.hidden).map(r => r.cells[{at}].dataset.value)"
+
+
+def chip(label: str) -> str:
+    return f"[...document.querySelectorAll('.choices label')].find(l => l.textContent.trim() === {json.dumps(label)})"
+
+
+def choose(page: browser.Browser, menu: str, option: str) -> None:
+    page.evaluate(
+        f"(() => {{ const m = document.getElementById({json.dumps(menu)}); m.value = {json.dumps(option)};"
+        " m.dispatchEvent(new Event('change')); })()"
+    )
+
+
+@in_a_browser
+def test_it_is_drawn_without_a_network(page: browser.Browser) -> None:
+    assert page.evaluate("performance.getEntriesByType('resource').length") == 0
+    assert page.evaluate("document.querySelectorAll('#differences-figure .errorbar').length") == 6
+    shown = page.evaluate("document.querySelector('#differences-figure .annotation').textContent")
+    assert shown.startswith("learning rate 0.001")
+
+
+@in_a_browser
+def test_runs_are_sorted_up_and_down(page: browser.Browser) -> None:
+    header = "[...document.querySelectorAll('#runs th')].find(h => h.textContent === 'mean of the last 5 epochs')"
+    expected = sorted(Tables.read(DEMO).runs["last5"])
+    for order, values in (("ascending", expected), ("descending", expected[::-1])):
+        page.click(f"{header}.querySelector('button')")
+        assert page.evaluate(f"{header}.getAttribute('aria-sort')") == order
+        assert [float(value) for value in page.evaluate(column("runs", 2))] == pytest.approx(values)
+
+
+@in_a_browser
+def test_verdicts_are_sorted_by_their_words(page: browser.Browser) -> None:
+    page.click("document.querySelectorAll('#claims th button')[0]")
+    shown = page.evaluate(column("claims", 0))
+    assert sorted(shown, key=str.lower) == sorted(Tables.read(DEMO).claims["text"], key=str.lower)
+    assert page.evaluate(f"{json.dumps(shown)}.every((t, i, all) => !i || all[i - 1].localeCompare(t, 'en') <= 0)")
+
+
+@in_a_browser
+def test_a_chosen_variant_is_drawn_and_its_runs_are_shown(page: browser.Browser) -> None:
+    page.click(chip("learning rate 0.1"))
+    page.wait_for(f"{lines('curves-figure')} === 6")
+    assert "learning rate 0.1" not in page.evaluate(column("runs", 0))
+    assert page.evaluate("document.getElementById('run-count').textContent") == "12 of 14"
+    page.click("document.querySelector('[data-choose=none]')")
+    page.wait_for(f"{lines('curves-figure')} === 0")
+    page.click(chip("batch_res from the start"))
+    page.wait_for(f"{lines('curves-figure')} === 1")
+    assert set(page.evaluate(column("runs", 0))) == {"batch_res from the start"}
+
+
+@in_a_browser
+def test_another_measure_and_another_endpoint_are_drawn(page: browser.Browser) -> None:
+    choose(page, "curves-choice", "learning rate")
+    page.wait_for("document.getElementById('curves-figure').data.every(t => Math.max(...t.y) <= 0.1)")
+    before = page.evaluate("document.querySelector('#differences-figure .annotation').textContent")
+    choose(page, "differences-choice", "best of all epochs")
+    page.wait_for(f"document.querySelector('#differences-figure .annotation').textContent !== {json.dumps(before)}")
+
+
+@in_a_browser
+def test_hovering_shows_the_numbers(page: browser.Browser) -> None:
+    page.evaluate("document.getElementById('curves').scrollIntoView()")
+    box = page.evaluate(
+        "(({x, y, width, height}) => [x, y, width, height])"
+        "(document.querySelector('#curves-figure .nsewdrag').getBoundingClientRect())"
+    )
+    point = {"x": box[0] + box[2] - 3, "y": box[1] + box[3] / 2}
+    page.send("Input.dispatchMouseEvent", type="mouseMoved", **point)
+    shown = page.wait_for("document.querySelector('#curves-figure .hoverlayer').textContent")
+    metrics = Tables.read(DEMO).metrics
+    last = metrics[(metrics["variant"] == "benchmark") & (metrics["epoch"] == 10)]["test_accuracy"].mean()
+    assert "epoch 10" in shown
+    assert f"benchmark (learning rate 0.01) : {100 * last:.4g}" in shown
+
+
+@in_a_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_fits_and_follows_the_readers_colours(
+    chromium: browser.Browser, demo: Path, width: int, scheme: str
+) -> None:
+    page = chromium
+    page.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+    page.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    page.open(demo)
+    page.wait_for(f"{lines('curves-figure')} === 7")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("innerWidth") == width
+    colours = [page.evaluate(f"getComputedStyle(document.body).{which}") for which in ("backgroundColor", "color")]
+    paper, ink = (sum(map(int, re.findall(r"\d+", colour))) for colour in colours)
+    assert (paper > ink) == (scheme == "light")
+    assert page.evaluate("document.getElementById('curves-figure').layout.plot_bgcolor") in ("#ffffff", "#14171a")
+    assert (page.evaluate("document.getElementById('curves-figure').layout.plot_bgcolor") == "#ffffff") == (paper > ink)
+    page.send("Emulation.clearDeviceMetricsOverride")
+
+
+@in_a_browser
+def test_a_label_is_text_whatever_it_holds(chromium: browser.Browser, tmp_path: Path) -> None:
+    def rename(resolved: dict[str, Any]) -> None:
+        resolved["variants"]["lr_0.1"]["label"] = HOSTILE
+
+    write(changed(tmp_path / "hostile", rename), tmp_path / "hostile.html")
+    chromium.open(tmp_path / "hostile.html")
+    chromium.wait_for(f"{lines('curves-figure')} === 7")
+    assert chromium.evaluate("document.title") == "The demo, on handwritten digits"
+    chromium.wait_for(f"!!{chip(HOSTILE)}")
+    notes = chromium.evaluate(
+        "[...document.querySelectorAll('#differences-figure .annotation')].map(a => a.textContent)"
+    )
+    assert any(note.startswith(HOSTILE) for note in notes)
