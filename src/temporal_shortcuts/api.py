@@ -6,6 +6,7 @@ The numbers are those of the workflow: a run that is trained alone ends with the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,13 +38,8 @@ def read_config(*overlays: str | Path | Mapping[str, Any]) -> dict[str, Any]:
 def declared(root: Path) -> Iterator[tuple[Path, Study]]:
     """The studies of a clone, each with its file: config.yaml, and the overlays in studies/. Raises `UserError`."""
     names: dict[str, Path] = {}
-    for path in [Path("config.yaml"), *(path.relative_to(root) for path in sorted((root / "studies").glob("*.yaml")))]:
-        own = read(root / path)
-        if not isinstance(own, Mapping) or "study" not in own:
-            raise UserError(
-                f"{path}: the key 'study' is missing; add it, since a study's results stand under its name."
-            )
-        study = resolve(read_config(own), [root / "config.yaml", root / path])
+    for path in _study_files(root):
+        study = _declared_in(root, path)
         if study.name in names:
             raise UserError(f"{path}: study: found {study.name!r}, as in {names[study.name]}; rename one of them.")
         names[study.name] = path
@@ -52,11 +48,33 @@ def declared(root: Path) -> Iterator[tuple[Path, Study]]:
 
 def declared_as(name: str, root: Path) -> tuple[Path, Study]:
     """The file of the study of a name, or whose file has that name, and the study. Raises `UserError`."""
-    studies = list(declared(root))
-    for path, study in sorted(studies, key=lambda found: found[1].name != name):
+    sound = sound_studies(root)
+    for path, study in sorted(sound, key=lambda found: found[1].name != name):
         if name in (study.name, path.stem):
             return path, study
-    raise UserError(f"there is no study {name!r}: name one of {', '.join(study.name for _, study in studies)}.")
+    if (root / "studies" / f"{name}.yaml").is_file():
+        _declared_in(root, Path("studies", f"{name}.yaml"))  # says what is wrong with it
+    raise UserError(f"there is no study {name!r}: name one of {', '.join(study.name for _, study in sound)}.")
+
+
+def sound_studies(root: Path) -> list[tuple[Path, Study]]:
+    """The studies of a clone whose files have no fault."""
+    found = []
+    for path in _study_files(root):
+        with suppress(UserError):
+            found.append((path, _declared_in(root, path)))
+    return found
+
+
+def _study_files(root: Path) -> list[Path]:
+    return [Path("config.yaml"), *(path.relative_to(root) for path in sorted((root / "studies").glob("*.yaml")))]
+
+
+def _declared_in(root: Path, path: Path) -> Study:
+    own = read(root / path)
+    if not isinstance(own, Mapping) or "study" not in own:
+        raise UserError(f"{path}: the key 'study' is missing; add it, since a study's results stand under its name.")
+    return resolve(read_config(own), [root / "config.yaml", root / path])
 
 
 def train(
