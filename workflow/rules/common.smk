@@ -16,6 +16,10 @@ def read_study():
     global STUDY, config
     typed = arguments.typed(workflow.config_settings.config)
     config = api.read_config(config, {key: value for key, value in typed.items() if key in config})
+    written = Path(str(config["results"]), str(config["study"]), "study.json")
+    if not workflow.is_main_process and written.is_file():
+        STUDY = studies.load_resolved(written)  # a job on a cluster: the study as it was started, edited since or not
+        return
     here, given = Path.cwd(), [ROOT / "config.yaml", *map(Path, workflow.overwrite_configfiles)]
     STUDY = studies.resolve(config, [path.relative_to(here) if path.is_relative_to(here) else path for path in given])
     for key in ("results", "work"):
