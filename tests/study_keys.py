@@ -351,7 +351,7 @@ KEYS: dict[Key, Kind] = {
     ("claims", 0, "variant"): NAMES,
     ("claims", 0, "than"): NAMES,
     ("claims", 0, "published"): text(200),
-    ("claims", 1, "margin"): number(-100, 100),
+    ("claims", 1, "margin"): number(0.001, 100),
     ("claims", 2, "among"): listing(NAMES),
     ("claims", 3, "threshold"): number(0, 1),
 }

@@ -28,6 +28,7 @@ MORE = {  # beside the seven published variants: every kind, and a variant with 
     "shuffled_late": {"shortcut": {"kind": "shuffled", "strength": 0.05, "onset": 41}},
     "noise_late": {"shortcut": {"kind": "noise", "strength": 0.05, "onset": 41}},
     "null_arm": {"shortcut": {"kind": "one_bit", "onset": 41}},
+    "fresh_order": {"shortcut": {"kind": "fresh_order", "onset": 41}},
     "annealed": {"schedule_epochs": 50},
     "own": {
         "model": "resnet18_published",
@@ -104,8 +105,29 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
     (("variants", "batch_res_late", "shortcut", "onset"), 40, ["batch_res_late"]),
     (("variants", "epoch_res_late", "shortcut", "accounting"), "published", ["epoch_res_late"]),
     (("variants", "null_arm", "shortcut", "onset"), 40, ["null_arm"]),
+    (("protocol", "average_from"), 42, ALL),
+    (("variants", "fresh_order", "shortcut", "stream"), 2, ["fresh_order"]),
     (("variants", "own", "shortcut"), {"kind": "batch_res", "strength": 0.05, "onset": 0}, ["own"]),
 ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("protocol", "average_from"), None),
+        (("variants", "fresh_order", "shortcut", "stream"), 1),
+        (("endpoint",), "last5"),
+        (("margin",), None),
+    ],
+)
+def test_a_setting_newer_than_the_records_is_not_there_at_its_default(path: Key, value: Any) -> None:
+    """Neither in a fingerprint nor in study.json: a new setting leaves all that is committed as it is."""
+    config = copy.deepcopy(published())
+    holder = config
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = value
+    assert resolve(config).text() == resolve(published()).text()
 
 
 @pytest.mark.parametrize(("path", "value", "variants"), CHANGE, ids=[".".join(path) for path, *_ in CHANGE])
@@ -133,6 +155,8 @@ KEEP: list[tuple[Key, Any]] = [
     (("benchmark",), "own"),
     (("tolerance",), 0.5),
     (("claims",), []),
+    (("endpoint",), "averaged"),
+    (("margin",), 0.3),
     (("data", "name"), "Another"),
     (("data", "path"), "/tmp/a.tar.gz"),
     (("data", "urls"), ["https://example.org/a.tar.gz"]),

@@ -203,9 +203,9 @@ def test_a_name_that_no_variant_has_is_refused_with_the_nearest(key: Key) -> Non
 @pytest.mark.parametrize("index", range(4))
 def test_a_claim_has_the_keys_of_its_test_and_no_others(index: int) -> None:
     has = {
-        "better": ["than"],
+        "better": ["than", "margin"],
         "not_better": ["than", "margin"],
-        "best_of": ["among"],
+        "best_of": ["among", "margin"],
         "fails_to_converge": ["threshold"],
     }
     values = {"than": "bare", "margin": 0.5, "among": ["lr_0.1"], "threshold": 0.2}

@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "shuffled": {"kind": "shuffled", "strength": 0.05},
     "noise": {"kind": "noise", "strength": 0.05},
     "one_bit": {"kind": "one_bit"},
+    "fresh_order": {"kind": "fresh_order"},
 }
 
 

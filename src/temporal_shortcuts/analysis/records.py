@@ -10,6 +10,7 @@ import base64
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,19 @@ SUFFIXES = (".json", ".correct.npy", ".csv")
 """In the order in which they are written: a record that is there has the others beside it."""
 
 COLUMNS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+"""What every record has, one row an epoch."""
+WITH_CARRY = "test_accuracy_with_carry"
+AVERAGED = ("averaged_re_estimated_test_accuracy", "averaged_test_accuracy", "averaged_test_loss")
+AVERAGED_WITH_CARRY = "averaged_test_accuracy_with_carry"
+RE_ESTIMATED = "re_estimated_test_accuracy"
+
+
+def columns_of(settings: Mapping[str, Any]) -> list[str]:
+    """The columns of a record, from a variant's settings. Those of averaged weights are nan before there are any (docs/method.md)."""
+    more = [WITH_CARRY] if settings["evaluate_with_carry"] else []
+    if settings.get("average_from") is not None:
+        more += [*AVERAGED, RE_ESTIMATED] + [AVERAGED_WITH_CARRY] * settings["evaluate_with_carry"]
+    return [*COLUMNS, *sorted(more)]
 
 
 def write(run: Run, state: Path, folder: Path, *, keep_weights: bool = False) -> None:
@@ -41,11 +55,14 @@ def write(run: Run, state: Path, folder: Path, *, keep_weights: bool = False) ->
             f"{state} is the state of another run ({facts['fingerprint']}): delete it and run the same command again."
         )
     trajectory = run.trajectory
+    average = {} if trajectory.average_from is None else {"average_from": trajectory.average_from}
     sidecar = {
         "fingerprint": run.fingerprint,
         "seed": run.seed,
         "data": trajectory.data,
-        "settings": dict(trajectory.settings) | {"shortcut": trajectory.shortcut and dict(trajectory.shortcut)},
+        "settings": dict(trajectory.settings)
+        | {"shortcut": trajectory.shortcut and dict(trajectory.shortcut)}
+        | average,
         "weights": {"initial": facts["initial"], "final": facts["final"]},
         "environments": facts["environments"],
         "forced": facts["forced"],
@@ -139,7 +156,7 @@ def correct_images(path: Path) -> np.ndarray:
 
 
 def _rows(rows: list[dict[str, Any]]) -> str:
-    columns = [*COLUMNS, *sorted(set(rows[0]) - set(COLUMNS))]
+    columns = [*COLUMNS, *sorted(set().union(*rows) - set(COLUMNS))]
     lines = [",".join(columns)]
-    lines += [",".join(repr(row[column]) for column in columns) for row in rows]
+    lines += [",".join(repr(row.get(column, math.nan)) for column in columns) for row in rows]
     return "\n".join(lines) + "\n"

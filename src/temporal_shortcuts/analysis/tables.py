@@ -47,13 +47,12 @@ class Tables:
 # -- records -----------------------------------------------------------------------------------------------------------
 
 
-def read_record(path: Path, epochs: int, with_carry: bool) -> pd.DataFrame:
-    """A record as a table of one row an epoch. Raises `UserError` when it isn't the whole record of `epochs` epochs."""
+def read_record(path: Path, epochs: int, expected: list[str]) -> pd.DataFrame:
+    """A record as a table of one row an epoch. Raises `UserError` when it isn't whole: `epochs` rows, and the `expected` columns."""
     try:
         record = pd.read_csv(io.StringIO(_read(path)))
     except (ValueError, pd.errors.ParserError):
         raise UserError(f"{path} is not a table: {AGAIN}.") from None
-    expected = COLUMNS + [WITH_CARRY] * with_carry
     if list(record.columns) != expected:
         raise UserError(
             f"{path} has the header {','.join(map(str, record.columns))} instead of {','.join(expected)}: {AGAIN}."
@@ -63,7 +62,10 @@ def read_record(path: Path, epochs: int, with_carry: bool) -> pd.DataFrame:
     if list(record["epoch"]) != list(range(1, epochs + 1)):
         raise UserError(f"{path} does not hold the epochs 1 to {epochs}, one row each: {AGAIN}.")
     for column in [name for name in expected if "accuracy" in name]:
-        if not record[column].between(0, 1).all():
+        known = (
+            record[column] if column in COLUMNS else record[column].dropna()
+        )  # nan before there are averaged weights
+        if not known.between(0, 1).all():
             raise UserError(f"{path} has a {column} that is no fraction from 0 to 1: {AGAIN}.")
     return record
 
@@ -89,8 +91,8 @@ def collect(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     variants = study.resolved["variants"]
     parts, facts = [], []
     for run in study.runs:
-        with_carry = variants[run.variant]["settings"]["evaluate_with_carry"]
-        record = read_record(folder / run.record, study.epochs, with_carry)
+        expected = records.columns_of(variants[run.variant]["settings"])
+        record = read_record(folder / run.record, study.epochs, expected)
         record.insert(0, "variant", run.variant)
         record.insert(1, "seed", run.seed)
         parts.append(record)

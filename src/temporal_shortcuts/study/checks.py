@@ -26,13 +26,15 @@ _FLOATS = (
     *("learning_rate", "momentum", "weight_decay", "strength", "strengths", "tolerance", "published", "margin"),
     *("threshold", "checkpoint_minutes"),
 )
+WITHOUT_STRENGTH = ("one_bit", "fresh_order")
 _DEEPEST = 6
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CLAIM_KEYS = {
-    "better": ("than",),
-    "not_better": ("than", "margin"),
-    "best_of": ("among",),
-    "fails_to_converge": ("threshold",),
+    "better": ("than", "margin", "endpoint"),
+    "not_better": ("than", "margin", "endpoint"),
+    "negligible": ("than", "margin", "endpoint"),
+    "best_of": ("among", "margin", "endpoint"),
+    "fails_to_converge": ("threshold", "endpoint"),
 }
 """The keys that each test of a claim has beside those that all have; the first must be there."""
 
@@ -59,6 +61,10 @@ def check(config: Mapping[str, Any], files: list[str]) -> dict[str, Any]:
     for name in config["variants"]:
         _check_against(name, config, complaints)
     _check_claims(config, complaints)
+    average_from, epochs = config["protocol"].get("average_from"), config["protocol"]["epochs"]
+    if average_from is not None and average_from > epochs:
+        sentence = f"found {average_from}, but with protocol.epochs {epochs} it must be at most {epochs}."
+        complaints.raise_(("protocol", "average_from"), sentence)
     source, checksum = config["data"]["source"], config["data"]["checksum"]
     if checksum.startswith("md5:") and source != "cifar10":
         sentence = f"found {checksum!r}, but the source {source} needs the sha256 of its prepared arrays, not an md5."
@@ -214,10 +220,9 @@ def _expand_grid(config: dict[str, Any], removed: dict[str, None], complaints: C
         if name in removed:
             del removed[name]
             continue
-        if kind == "one_bit":
-            complaints.raise_(
-                ("grid", "kinds"), "found 'one_bit', but it has no strength; write it as a variant instead."
-            )
+        if kind in WITHOUT_STRENGTH:
+            sentence = f"found {kind!r}, but it has no strength; write it as a variant instead."
+            complaints.raise_(("grid", "kinds"), sentence)
         if onset >= epochs:
             complaints.raise_(("grid", "onsets"), _too_late(onset, epochs))
         if name in variants:
@@ -237,13 +242,18 @@ def _check_variant(name: str, config: dict[str, Any], complaints: Complaints) ->
         return
     shortcut, key = variant["shortcut"], (*key, "shortcut")
     kind = shortcut["kind"]
-    if kind == "one_bit" and "strength" in shortcut:
-        sentence = f"found {shortcut['strength']}, but the kind one_bit has no strength; remove the key."
+    if kind in WITHOUT_STRENGTH and "strength" in shortcut:
+        sentence = f"found {shortcut['strength']}, but the kind {kind} has no strength; remove the key."
         complaints.raise_((*key, "strength"), sentence)
     if kind != "epoch_res" and "accounting" in shortcut:
         sentence = f"found {shortcut['accounting']!r}, but only the kind epoch_res has an accounting, not {kind}; remove the key."
         complaints.raise_((*key, "accounting"), sentence)
-    if kind != "one_bit" and "strength" not in shortcut:
+    if kind != "fresh_order" and "stream" in shortcut:
+        sentence = (
+            f"found {shortcut['stream']}, but only the kind fresh_order has a stream, not {kind}; remove the key."
+        )
+        complaints.raise_((*key, "stream"), sentence)
+    if kind not in WITHOUT_STRENGTH and "strength" not in shortcut:
         complaints.raise_(
             key, f"the key 'strength' is missing, which the kind {kind} needs; the published study has 0.05."
         )

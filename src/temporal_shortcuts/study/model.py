@@ -19,6 +19,13 @@ from temporal_shortcuts.study.checks import check
 RECIPE = 1
 """Version of the training arithmetic. Raise it when a change makes other numbers: all fingerprints change with it."""
 
+NULL_ARMS = ("one_bit", "fresh_order")
+"""Kinds that change nothing but chance."""
+
+SINCE_RECIPE_1: dict[str, Any] = {"average_from": None, "endpoint": "last5", "margin": None, "stream": 1}
+"""Settings that came after the first records, with the value at which everything is as before. At that value a setting is neither in
+study.json nor in a fingerprint, so that a new one leaves all that exists as it is."""
+
 NEVER_CARRIES_AT_FIRST = ("epoch_res",)
 """Kinds that carry nothing in epoch 0, where there is no previous epoch: an onset of 0 is one of 1 for them."""
 
@@ -39,9 +46,11 @@ class Trajectory:
 
     seed: int
     settings: Mapping[str, Any]
-    """The protocol with the variant's differences, without `epochs` and `shortcut`."""
+    """The protocol with the variant's differences, without `epochs`, `shortcut` and `average_from`."""
     data: str
     shortcut: Mapping[str, Any] | None
+    average_from: int | None = None
+    """The first epoch, counted from 1, whose weights enter the running mean."""
 
     @cached_property
     def onset(self) -> int | None:
@@ -66,7 +75,9 @@ class Trajectory:
     def fingerprint_at(self, epoch: int) -> str:
         """Fingerprint of the state after `epoch` epochs: equal for runs that agree until then."""
         past = None if self.onset is None or self.onset >= epoch else {"from": self.onset, "shortcut": self.acting}
-        return fingerprint(self._base | {"epochs": epoch, "past": past})
+        averages = self.average_from is not None and epoch >= self.average_from
+        average = {"average_from": self.average_from} if averages else {}
+        return fingerprint(self._base | {"epochs": epoch, "past": past} | average)
 
 
 @dataclass(frozen=True)
@@ -188,9 +199,11 @@ class Study:
     def runs(self) -> list[Run]:
         runs = []
         for name, variant in self.resolved["variants"].items():
-            settings = {key: value for key, value in variant["settings"].items() if key not in ("epochs", "shortcut")}
+            declared = variant["settings"]
+            apart = ("epochs", "shortcut", "average_from")
+            settings = {key: value for key, value in declared.items() if key not in apart}
             for seed in variant["seeds"]:
-                trajectory = Trajectory(seed, settings, self.data, variant["settings"]["shortcut"])
+                trajectory = Trajectory(seed, settings, self.data, declared["shortcut"], declared.get("average_from"))
                 runs.append(Run(name, trajectory, trajectory.fingerprint_at(self.epochs)))
         return runs
 
@@ -254,10 +267,10 @@ def resolve(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Stud
     Raises `UserError` with one sentence for anything that is not a valid study.
     """
     config = check(config, [str(file) for file in files])
-    protocol = dict(sorted(config["protocol"].items()))
+    protocol = _without_defaults(dict(sorted(config["protocol"].items())))
     variants = {}
     for name, given in config["variants"].items():
-        shortcut = given.get("shortcut")
+        shortcut = _without_defaults(given["shortcut"]) if given.get("shortcut") else None
         settings = protocol | {key: given[key] for key in protocol if key in given}
         against = given.get("against", None if name == config["benchmark"] else config["benchmark"])
         variants[name] = {
@@ -265,7 +278,7 @@ def resolve(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Stud
             "seeds": given.get("seeds", config["seeds"]),
             "against": against,
             "published": given.get("published"),
-            "null_arm": shortcut is not None and shortcut["kind"] == "one_bit",
+            "null_arm": shortcut is not None and shortcut["kind"] in NULL_ARMS,
             "settings": settings | {"shortcut": shortcut},
         }
     data = {key: config["data"].get(key) for key in ("checksum", "images_per_class", "name", "source")}
@@ -280,9 +293,14 @@ def resolve(config: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Stud
         "benchmark": config["benchmark"],
         "tolerance": config["tolerance"],
         "variants": variants,
-        "claims": config["claims"],
+        "claims": [_without_defaults(claim) for claim in config["claims"]],
     }
+    resolved |= _without_defaults({key: config[key] for key in ("endpoint", "margin") if key in config})
     return Study(resolved)
+
+
+def _without_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if SINCE_RECIPE_1.get(key, ...) != value}
 
 
 def load_resolved(path: str | Path) -> Study:

@@ -30,6 +30,11 @@ PUBLISHED_DIVISOR = 80
 class Shortcut:
     """The common part of all kinds. `recorded`: the sums of the epoch before the onset, for the kinds that need them."""
 
+    carries = True
+    """Whether blocks receive anything, so that an evaluation with the carry differs from one without."""
+    stream = 0
+    """Which of the seed's streams of order and augmentation the epochs draw from: 0 is every run's own."""
+
     def __init__(self, settings: Mapping[str, Any], seed: int):
         self.strength = float(settings.get("strength") or 0.0)
         self.settings = settings
@@ -85,6 +90,8 @@ class Shortcut:
 
 class Recorder(Shortcut):
     """Sums what each place leaves over an epoch's full batches and gives nothing back: the epoch before an onset."""
+
+    carries = False
 
     def start_epoch(self, epoch: int) -> None:
         super().start_epoch(epoch)
@@ -184,12 +191,26 @@ class OneBit(Shortcut):
             network.linear.weight.view(-1)[:1].view(torch.int32).bitwise_xor_(1)
 
 
+class FreshOrder(Shortcut):
+    """`fresh_order`, a null arm: from the onset on, order and augmentation are drawn from another stream, and nothing else happens.
+
+    Two such runs of one seed differ in nothing but chance, by as much as two shortcuts do that change every step.
+    """
+
+    carries = False
+
+    def __init__(self, settings: Mapping[str, Any], seed: int):
+        super().__init__(settings, seed)
+        self.stream = settings.get("stream", 1)
+
+
 KINDS: dict[str, type[Shortcut]] = {
     "batch_res": BatchRes,
     "epoch_res": EpochRes,
     "shuffled": Shuffled,
     "noise": Noise,
     "one_bit": OneBit,
+    "fresh_order": FreshOrder,
 }
 
 

@@ -1,6 +1,6 @@
 """A run's network, optimizer and batches, an epoch of training, and the state that holds all that the next epoch needs.
 
-SGD with momentum, a cosine schedule with a horizon of its own, random crop and flip, cross entropy: the published protocol
+Random crop and flip, cross entropy, and by default SGD with momentum at a cosine schedule's rate: the published protocol
 (docs/method.md). Everything random about epoch e is drawn from (seed, purpose, e), so a state needs no generator.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,22 +18,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import fuse_conv_bn_eval
-from torch.optim.sgd import sgd
 
 from temporal_shortcuts.data.images import Images
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.networks import resnet
 from temporal_shortcuts.study import Segment
-from temporal_shortcuts.training import numerics, shortcuts
+from temporal_shortcuts.training import numerics, optimization, shortcuts
+from temporal_shortcuts.training.averaging import WeightAverage, re_estimated
+from temporal_shortcuts.training.optimization import learning_rate
 
 MEAN = (0.4914, 0.4822, 0.4465)
 DEVIATION = (0.2023, 0.1994, 0.2010)
 EVALUATION_BATCH = 250
 
-
-def learning_rate(settings: Mapping[str, Any], epoch: int) -> float:
-    """The rate of an epoch (`epoch` completed before it): cosine annealing from `learning_rate` to 0 at `schedule_epochs`."""
-    return 0.5 * settings["learning_rate"] * (1.0 + math.cos(math.pi * epoch / settings["schedule_epochs"]))
+EACH_EPOCH = ("averaged_test_loss", "averaged_test_accuracy")
+"""Of the mean of the weights since `average_from`, with the batch-norm statistics averaged like the weights: in a record from then on."""
+AVERAGED = (
+    *EACH_EPOCH,
+    "averaged_re_estimated_test_accuracy",
+    "re_estimated_test_accuracy",
+    "averaged_test_accuracy_with_carry",
+)
+"""And of the run's last epoch: with statistics estimated again without a carry, of averaged and of last weights, and with the carry on."""
 
 
 class Batches:
@@ -56,11 +62,15 @@ class Batches:
         self.here = torch.arange(self.size, device=device)
         self.steps = math.ceil(len(self.train) / self.size)
 
-    def start_epoch(self, epoch: int) -> None:
-        """Draw the epoch's order, crops and flips: for CPU and GPU the same, from (seed, "order", epoch) and (seed, "augment", epoch)."""
+    def start_epoch(self, epoch: int, stream: int = 0) -> None:
+        """Draw the epoch's order, crops and flips: for CPU and GPU the same, from (seed, "order", epoch) and (seed, "augment", epoch).
+
+        Another `stream` draws them independently.
+        """
         n, device = len(self.train), self.train.device
-        self.order = torch.randperm(n, generator=numerics.generator(self.seed, "order", epoch)).to(device)
-        source = numerics.generator(self.seed, "augment", epoch)
+        when = (epoch, "stream", stream) if stream else (epoch,)
+        self.order = torch.randperm(n, generator=numerics.generator(self.seed, "order", *when)).to(device)
+        source = numerics.generator(self.seed, "augment", *when)
         self.corners = torch.randint(0, 2 * self.padding + 1, (2, n), generator=source).to(device)
         self.mirrored = torch.randint(0, 2 if self.flip else 1, (n,), generator=source).bool().to(device)
 
@@ -99,7 +109,7 @@ class Trainer:
             torch.use_deterministic_algorithms(True)  # numerics.prepare has told torch; this tells the compiler too
             self.forward = torch.compile(self.network)
         self.parameters = dict(self.network.named_parameters())
-        self.momentum: list[Tensor | None] = [None] * len(self.parameters)
+        self.optimizer = optimization.make(self.parameters, self.settings)
         self.epoch, self.step = 0, 0
         self.loss = torch.zeros((), dtype=torch.float64, device=device)
         self.right = torch.zeros((), dtype=torch.int64, device=device)
@@ -109,6 +119,7 @@ class Trainer:
         self.forced = False
         self.shortcut: shortcuts.Shortcut | None = None
         self.recorded: dict[str, Tensor] = {}
+        self.average = WeightAverage()
         self.last_right: Tensor | None = None
 
     # -- an epoch ------------------------------------------------------------------------------------------------------
@@ -119,7 +130,7 @@ class Trainer:
             self._start_epoch()
         elif self.shortcut is not None:
             self.shortcut.resume(self.epoch, min(self.step, len(self.batches.train) // self.batches.size) - 1)
-        self.batches.start_epoch(self.epoch)
+        self.batches.start_epoch(self.epoch, 0 if self.shortcut is None else self.shortcut.stream)
         self.network.train()
         while self.step < self.batches.steps:
             self._train_step()
@@ -156,27 +167,11 @@ class Trainer:
             parameter.grad = None
         with self._autocast():
             logits = self.forward(images, hook)
-            loss = F.cross_entropy(logits, labels)
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.settings.get("label_smoothing", 0.0))
         loss.backward()
-        self._update()
+        self.optimizer.step(learning_rate(self.settings, self.epoch))
         self.loss += loss.detach().double() * len(images)
         self.right += (logits.detach().argmax(1) == labels).sum()
-
-    @torch.no_grad()
-    def _update(self) -> None:
-        """A step of SGD with momentum; `torch.optim.SGD` does the same, but imports the compiler first: two seconds a job."""
-        sgd(
-            list(self.parameters.values()),
-            [parameter.grad for parameter in self.parameters.values()],
-            self.momentum,
-            fused=True,
-            lr=learning_rate(self.settings, self.epoch),
-            momentum=self.settings["momentum"],
-            weight_decay=self.settings["weight_decay"],
-            dampening=0.0,
-            nesterov=False,
-            maximize=False,
-        )
 
     def _end_epoch(self) -> None:
         n = len(self.batches.train)
@@ -189,10 +184,12 @@ class Trainer:
             "train_loss": train_loss if math.isfinite(train_loss) else math.nan,
             "train_accuracy": int(self.right) / n,
             "test_loss": test_loss,
-            "test_accuracy": int(right.sum()) / len(right),
+            "test_accuracy": _share(right),
         }
         if self.settings["evaluate_with_carry"]:
-            row["test_accuracy_with_carry"] = self._accuracy_with_carry(row["test_accuracy"])
+            row["test_accuracy_with_carry"] = self._accuracy_with_carry(self.network, row["test_accuracy"])
+        if self._averages():
+            row |= self._evaluate_average()
         self.rows.append(row)
         self.recorded = self.shortcut.state() if isinstance(self.shortcut, shortcuts.Recorder) else {}
         self.epoch, self.step = self.epoch + 1, 0
@@ -202,22 +199,58 @@ class Trainer:
         return bool(self.rows) and math.isnan(self.rows[-1]["train_loss"])
 
     def stand_still(self) -> None:
-        """An epoch of a diverged run: the row of the last one again, with no step taken."""
-        self.rows.append(
-            self.rows[-1] | {"epoch": self.epoch + 1, "learning_rate": learning_rate(self.settings, self.epoch)}
-        )
+        """An epoch of a diverged run: the row of the last one again, with no step taken, and no weights whose mean is anything else."""
+        row = {key: value for key, value in self.rows[-1].items() if key not in AVERAGED}
+        row |= {"epoch": self.epoch + 1, "learning_rate": learning_rate(self.settings, self.epoch)}
+        if self._averages():
+            wanted = [key for key in AVERAGED if self._is_last() or key in EACH_EPOCH]
+            wanted = [key for key in wanted if "carry" not in key or self.settings["evaluate_with_carry"]]
+            row |= {key: row["test_accuracy" if "accuracy" in key else "test_loss"] for key in wanted}
+        self.rows.append(row)
         self.epoch += 1
+
+    # -- averaged weights ----------------------------------------------------------------------------------------------
+
+    def _averages(self) -> bool:
+        """Whether this epoch's weights, as they stand at its end, are part of the mean."""
+        first = self.segment.trajectory.average_from
+        return first is not None and self.epoch + 1 >= first
+
+    def _is_last(self) -> bool:
+        return self.segment.final and self.epoch + 1 == self.segment.stop
+
+    @torch.no_grad()
+    def _evaluate_average(self) -> dict[str, float]:
+        """Add this epoch's weights to the mean and evaluate it; at the run's last epoch also in the ways that `AVERAGED` names."""
+        self.average.add(self.network)
+        averaged = self.average.mean_of(self.network, self.epoch + 2 - self.segment.trajectory.average_from)
+        loss, right = self.evaluate(averaged)
+        row = {"averaged_test_loss": loss, "averaged_test_accuracy": _share(right)}
+        if self._is_last():
+            estimated = [re_estimated(network, self._full_batches()) for network in (averaged, self.network)]
+            accuracies = [_share(self.evaluate(network)[1]) for network in estimated]
+            row["averaged_re_estimated_test_accuracy"], row["re_estimated_test_accuracy"] = accuracies
+            if self.settings["evaluate_with_carry"]:
+                without = row["averaged_test_accuracy"]
+                row["averaged_test_accuracy_with_carry"] = self._accuracy_with_carry(averaged, without)
+        return row
+
+    def _full_batches(self) -> Iterator[Tensor]:
+        """The training images once, in the order and augmentation that the next epoch would have; full batches, if there are any."""
+        self.batches.start_epoch(self.epoch + 1)
+        for step in range(max(1, len(self.batches.train) // self.batches.size)):
+            yield self.batches.training_batch(step)[0]
 
     # -- evaluation ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def evaluate(self) -> tuple[float, Tensor]:
+    def evaluate(self, network: resnet.ResNet18 | None = None) -> tuple[float, Tensor]:
         """Mean test loss, and which test images are right, `[N]` bool on the CPU. Changes no state of the run.
 
         The batch norms are folded into their convolutions. Logits that are not finite count as zero, so that a network that has
         diverged says class 0 to everything: chance, on a balanced test set.
         """
-        network = folded(self.network)
+        network = folded(self.network if network is None else network)
         loss, right = 0.0, []
         for start in range(0, len(self.batches.test), EVALUATION_BATCH):
             with self._autocast():
@@ -228,17 +261,15 @@ class Trainer:
         return loss / len(self.batches.test), torch.cat(right).cpu()
 
     @torch.no_grad()
-    def _accuracy_with_carry(self, without: float) -> float:
+    def _accuracy_with_carry(self, network: resnet.ResNet18, without: float) -> float:
         """Test accuracy with the carry of the epoch's training left on, row by row of the batch; `without` where there is none."""
-        if self.shortcut is None or isinstance(self.shortcut, shortcuts.Recorder):
+        if self.shortcut is None or not self.shortcut.carries:
             return without
-        self.network.eval()
+        network.eval()
         right = 0
         for start in range(0, len(self.batches.test), self.batches.size):
             with self._autocast():
-                logits = self.network(
-                    self.batches.test_batch(start, self.batches.size), self.shortcut.with_carry
-                ).float()
+                logits = network(self.batches.test_batch(start, self.batches.size), self.shortcut.with_carry).float()
             labels = self.batches.test_labels[start : start + self.batches.size]
             right += int((torch.nan_to_num(logits, 0.0, 0.0, 0.0).argmax(1) == labels).sum())
         return right / len(self.batches.test)
@@ -253,12 +284,12 @@ class Trainer:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that the rest of the run depends on: tensors and facts, of a moment after a step or an epoch."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        moved = zip(self.parameters, self.momentum, strict=True)
-        tensors |= {f"momentum.{name}": buffer for name, buffer in moved if buffer is not None}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
         if isinstance(self.shortcut, shortcuts.Recorder) and self.step == 0:
             tensors |= {f"recorded.{name}": tensor for name, tensor in self.recorded.items()}
         elif self.shortcut is not None:
             tensors |= {f"shortcut.{name}": tensor for name, tensor in self.shortcut.state().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state().items()}
         facts = {
             "fingerprint": self.segment.fingerprint_at(self.epoch),
             "epoch": self.epoch,
@@ -280,19 +311,20 @@ class Trainer:
                 f"a state found for {self.segment.state} belongs to another run ({facts['fingerprint']}): delete that file "
                 "from the work folder and run the same command again."
             )
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "momentum": {}, "recorded": {}, "shortcut": {}}
+        parts: dict[str, dict[str, Tensor]] = {
+            part: {} for part in ("network", "optimizer", "recorded", "shortcut", "average")
+        }
         for key, tensor in tensors.items():
             part, name = key.split(".", 1)
             parts[part][name] = tensor if name == "count" else tensor.to(self.device)
         self.network.load_state_dict(parts["network"])
-        for index, (name, parameter) in enumerate(self.parameters.items()):
-            if name in parts["momentum"]:
-                self.momentum[index] = torch.empty_like(parameter).copy_(parts["momentum"][name])
+        self.optimizer.load(parts["optimizer"])
         self.epoch, self.step, self.rows = facts["epoch"], facts["step"], list(facts["rows"])
         self.loss.fill_(float.fromhex(facts["loss"]))
         self.right.fill_(facts["right"])
         self.initial, self.environments, self.forced = facts["initial"], list(facts["environments"]), facts["forced"]
         self.recorded = parts["recorded"]
+        self.average.load(parts["average"])
         self.shortcut = self._shortcut_of(facts, parts["shortcut"])
 
     def _shortcut_of(self, facts: Mapping[str, Any], state: Mapping[str, Tensor]) -> shortcuts.Shortcut | None:
@@ -334,6 +366,10 @@ def weights_hash(network: torch.nn.Module) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _share(right: Tensor) -> float:
+    return int(right.sum()) / len(right)
 
 
 def _pixels(images: np.ndarray, device: torch.device) -> Tensor:

@@ -1,0 +1,144 @@
+"""The mean of the weights: what it is, that it changes no step of training, and that a resume and a branch keep it."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+
+from temporal_shortcuts.analysis import records
+from temporal_shortcuts.training.averaging import WeightAverage, re_estimated
+from temporal_shortcuts.training.states import read_facts, read_state
+
+VARIANTS = {"benchmark": {}} | {kind: tiny.variant(kind, 2) for kind in tiny.KINDS}
+LAST_ONLY = ("averaged_re_estimated_test_accuracy", "re_estimated_test_accuracy", "averaged_test_accuracy_with_carry")
+
+
+def without_averages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key in (*records.COLUMNS, records.WITH_CARRY)} for row in rows]
+
+
+@pytest.mark.parametrize("average_from", [1, 2, 3, 4])
+def test_no_step_of_training_changes_and_branches_keep_the_mean(tmp_path: Path, average_from: int) -> None:
+    """Shared prefixes end as runs of their own, before, at and after the onset; without the mean, weights and rows are the same."""
+    study = tiny.tiny_study(variants=VARIANTS, average_from=average_from)
+    plain = tiny.tiny_study(variants=VARIANTS)
+    averaged, bare = tiny.train_study(study, tmp_path / "averaged"), tiny.train_study(plain, tmp_path / "plain")
+    for name in VARIANTS:
+        facts, before = read_facts(averaged[name]), read_facts(bare[name])
+        assert without_averages(facts["rows"]) == before["rows"]
+        assert (facts["final"], facts["correct"]) == (before["final"], before["correct"])
+        alone = tiny.train(tiny.scratch(study, name), tmp_path / "alone")
+        assert alone.read_bytes() == averaged[name].read_bytes(), name
+
+
+def test_a_run_that_is_stopped_at_each_step_ends_as_one_that_is_not(tmp_path: Path) -> None:
+    study = tiny.tiny_study(variants={"it": tiny.variant("epoch_res", 2)}, average_from=2)
+    state = tiny.train(tiny.scratch(study, "it"), tmp_path)
+    tensors, facts = read_state(state)
+
+    class Stopped(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    trainer = tiny.trainer_of(study, "it")
+    while trainer.epoch < study.epochs:
+        step = trainer.step
+        with suppress(Stopped):
+            trainer.train_epoch(stop)
+        assert trainer.step != step or trainer.epoch == study.epochs
+        again = tiny.trainer_of(study, "it")
+        again.load(*trainer.state())
+        trainer = again
+    assert trainer.rows == facts["rows"]
+    for name, tensor in trainer.state()[0].items():
+        assert torch.equal(tensor, tensors[name]), name
+
+
+def test_the_mean_is_that_of_the_weights_after_each_epoch(tmp_path: Path) -> None:
+    """Against plain numpy, on the weights of runs that are trained to each epoch."""
+    weights = []
+    for epochs in (2, 3, 4):
+        tensors, _ = read_state(tiny.train_alone(tmp_path / str(epochs), epochs=epochs))
+        weights.append(records.network_weights(tensors))
+    state = tiny.train_alone(tmp_path / "mean", average_from=2)
+    sums = {
+        key.removeprefix("average."): value for key, value in read_state(state)[0].items() if key.startswith("average.")
+    }
+    assert set(sums) == set(weights[0])
+    for name, value in sums.items():
+        np.testing.assert_allclose(value / 3, np.mean([one[name].double().numpy() for one in weights], axis=0))
+    trainer = tiny.trainer_of(tiny.tiny_study())
+    average = WeightAverage()
+    average.load(sums)
+    loss, right = trainer.evaluate(average.mean_of(trainer.network, 3))
+    row = read_facts(state)["rows"][-1]
+    assert (loss, int(right.sum()) / len(right)) == (row["averaged_test_loss"], row["averaged_test_accuracy"])
+
+
+def test_statistics_estimated_again_are_those_of_the_images_and_the_network_is_left_alone() -> None:
+    trainer = tiny.trainer_of(tiny.tiny_study())
+    trainer.train_epoch()
+    before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
+    batches = list(trainer._full_batches())
+    assert [len(batch) for batch in batches] == [tiny.BATCH] * 2, "full batches only"
+    network = re_estimated(trainer.network, batches)
+    with torch.no_grad():
+        stems = [trainer.network.conv(batch) for batch in batches]
+    mean = torch.stack([stem.mean((0, 2, 3)) for stem in stems]).mean(0)
+    variance = torch.stack([stem.var((0, 2, 3)) for stem in stems]).mean(0)
+    torch.testing.assert_close(network.norm.running_mean, mean)
+    torch.testing.assert_close(network.norm.running_var, variance)
+    assert torch.equal(network.conv.weight, trainer.network.conv.weight)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in trainer.network.state_dict().items())
+
+
+def test_with_carry_and_without_are_one_number_where_nothing_is_carried(tmp_path: Path) -> None:
+    study = tiny.tiny_study(variants=VARIANTS, average_from=3)
+    states = tiny.train_study(study, tmp_path)
+    for name in ("benchmark", "fresh_order"):
+        row = read_facts(states[name])["rows"][-1]
+        assert row["averaged_test_accuracy_with_carry"] == row["averaged_test_accuracy"]
+        assert row["test_accuracy_with_carry"] == row["test_accuracy"]
+
+
+def test_the_record_has_the_columns_and_nothing_before_its_time(tmp_path: Path) -> None:
+    study = tiny.tiny_study(average_from=3)
+    state = tiny.train(tiny.scratch(study), tmp_path)
+    run = tiny.run_of(study, "benchmark")
+    records.write(run, state, tmp_path)
+    record = pd.read_csv(tmp_path / run.record)
+    assert list(record.columns) == records.columns_of(study.resolved["variants"]["benchmark"]["settings"])
+    for column in record.columns.difference([*records.COLUMNS, records.WITH_CARRY]):
+        first = tiny.EPOCHS if column in LAST_ONLY else 3
+        assert list(record.loc[record[column].notna(), "epoch"]) == list(range(first, tiny.EPOCHS + 1)), column
+    assert records.sidecar(tmp_path / run.record)["settings"]["average_from"] == 3
+
+
+def test_a_diverged_run_has_every_column(tmp_path: Path) -> None:
+    """The mean of weights that are not numbers is none: chance, as the run itself."""
+    row = read_facts(tiny.train_alone(tmp_path, learning_rate=100.0, weight_decay=1.0, average_from=2))["rows"][-1]
+    assert math.isnan(row["train_loss"]), "diverged"
+    for column in (*LAST_ONLY, "averaged_test_accuracy", "test_accuracy_with_carry"):
+        assert row[column] == row["test_accuracy"], column
+    assert not math.isfinite(row["averaged_test_loss"])
+
+
+def test_fresh_orders_part_at_the_onset_and_from_each_other(tmp_path: Path) -> None:
+    streams = {f"stream{k}": tiny.variant("fresh_order", 2, stream=k) for k in (1, 2)}
+    study = tiny.tiny_study(variants={"benchmark": {}} | streams)
+    states = tiny.train_study(study, tmp_path)
+    rows = {name: read_facts(state)["rows"] for name, state in states.items()}
+    assert rows["stream1"][:2] == rows["stream2"][:2] == rows["benchmark"][:2]
+    assert len({row[2]["train_loss"] for row in rows.values()}) == 3
+    one, two = (study.chain(tiny.run_of(study, name)) for name in streams)
+    assert one[0] == two[0], "one trunk"
