@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from temporal_shortcuts.study import load_resolved
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,11 +34,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def check(clone: Path) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(clone / "src")}
-    command = [sys.executable, "workflow/scripts/regenerate.py", "--check"]
+def run(clone: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(clone / "src")}
+    command = [sys.executable, f"workflow/scripts/{script}.py", *arguments]
     return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+
+
+def check(clone: Path) -> subprocess.CompletedProcess[str]:
+    return run(clone, "regenerate", "--check")
 
 
 def test_a_changed_digit_is_named_with_its_file_and_stays_as_it_was(clone: Path) -> None:
@@ -53,3 +60,101 @@ def test_a_changed_digit_is_named_with_its_file_and_stays_as_it_was(clone: Path)
     assert "results/demo/summary.csv" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert table.read_text() == wrong, "a check must not mend what it checks"
+
+
+def without(clone: Path, folder: Path) -> Path:
+    shutil.copytree(clone, folder)
+    shutil.rmtree(folder / "results")
+    shutil.copytree(ROOT / "results" / "demo", folder / "results" / "demo")
+    return folder
+
+
+def test_a_missing_record_is_named_and_nothing_is_trained(clone: Path, tmp_path: Path) -> None:
+    folder = without(clone, tmp_path / "clone")
+    demo = folder / "results" / "demo"
+    (record,) = (demo / "records" / "batch_res_late").glob("seed1-*.csv")
+    record.unlink()
+    done = check(folder)
+    assert done.returncode == 2
+    assert f"results/demo: 1 of 14 records are missing (records/batch_res_late/{record.name})" in done.stderr
+    assert not (folder / "work").exists()
+    shutil.copy(ROOT / record.relative_to(folder), record)
+    study = folder / "studies" / "demo.yaml"
+    study.write_text(study.read_text().replace("seeds: [0, 1]", "seeds: [0, 1, 5]"))
+    for arguments in (["--check"], []):
+        done = run(folder, "regenerate", *arguments)
+        assert done.returncode == 2
+        assert "7 of 21 records are missing (records/benchmark/seed5-" in done.stderr
+        assert "`snakemake --cores 2 --configfile studies/demo.yaml`" in done.stderr
+    assert not (folder / "work").exists()
+
+
+def test_a_study_without_tables_is_in_progress(clone: Path, tmp_path: Path) -> None:
+    folder = without(clone, tmp_path / "clone")
+    demo = folder / "results" / "demo"
+    for path in [*demo.glob("*.csv"), demo / "README.md"]:
+        path.unlink()
+    done = check(folder)
+    assert done.returncode == 0, done.stderr
+    assert "results/demo: in progress: 14 of 14 records are there" in done.stdout
+    next(demo.glob("records/*/*.csv")).unlink()
+    done = check(folder)
+    assert done.returncode == 0, done.stderr
+    assert "results/demo: in progress: 13 of 14 records are there" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("protocol: {epochs: 3}\n", "studies/x.yaml: the key 'study' is missing; add it"),
+        ("- a list\n", "studies/x.yaml: the key 'study' is missing; add it"),
+        ("", "studies/x.yaml: the key 'study' is missing; add it"),
+        ("study: demo\n", "studies/x.yaml: study: found 'demo', as in studies/demo.yaml; rename one of them"),
+        ("study: x\nseeds: 3\n", "studies/x.yaml: seeds: found 3"),
+    ],
+)
+def test_a_file_that_is_no_study_is_named(clone: Path, tmp_path: Path, text: str, sentence: str) -> None:
+    folder = without(clone, tmp_path / "clone")
+    (folder / "studies" / "x.yaml").write_text(text)
+    done = run(folder, "regenerate")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert sentence in done.stderr
+    done = run(folder, "file_of", "demo")
+    assert done.stdout == "studies/demo.yaml\n", "a study beside it is found all the same"
+
+
+def test_a_study_is_found_by_its_name_whatever_its_file_is_called(clone: Path, tmp_path: Path) -> None:
+    folder = without(clone, tmp_path / "clone")
+    (folder / "studies" / "demo.yaml").rename(folder / "studies" / "another.yaml")
+    for name, file in {
+        "demo": "studies/another.yaml",
+        "another": "studies/another.yaml",
+        "published": "config.yaml",
+    }.items():
+        assert run(folder, "file_of", name).stdout == f"{file}\n"
+    done = run(folder, "file_of", "nix")
+    assert (done.returncode, done.stderr) == (2, "error: there is no study 'nix': name one of published, demo.\n")
+
+
+def test_line_ends_of_another_system_are_no_difference(clone: Path, tmp_path: Path) -> None:
+    folder = without(clone, tmp_path / "clone")
+    for path in (folder / "results").rglob("*"):
+        if path.is_file() and path.suffix != ".npy":
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    done = check(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    verify = runpy.run_path(str(ROOT / "workflow" / "scripts" / "verify.py"))
+    for run_ in load_resolved(folder / "results" / "demo" / "study.json").runs:
+        assert verify["_compare"](Console(quiet=True), run_, folder / "results" / "demo", ROOT / "results" / "demo")
+
+
+def test_git_changes_no_line_end(tmp_path: Path) -> None:
+    for command in (["init", "-q"], ["config", "core.autocrlf", "true"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    shutil.copy(ROOT / ".gitattributes", tmp_path)
+    names = ["results/a.csv", "README.md", "Snakefile", "x.npy"]
+    done = subprocess.run(
+        ["git", "check-attr", "text", *names], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [f"{name}: text: unset" for name in names]

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_study import ROOT, Workplace
+from tiny_study import ROOT, Workplace, tiny_study
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +113,160 @@ def test_a_stage_a_variant_and_a_path_are_targets(done: Workplace, tmp_path: Pat
     assert clone.planned("batch_res_late")["record"] == 1
     path = next((done.results / "records" / "benchmark").glob("*.csv")).relative_to(done.folder)
     assert clone.planned(str(path))["record"] == 1
+
+
+def records_of(place: Workplace) -> dict[str, tuple[bytes, int]]:
+    """Content and time of each file of a record."""
+    paths = sorted(path for path in (place.results / "records").rglob("*") if path.is_file())
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
+
+
+NO_PROFILE = ("--workflow-profile", "none")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--forceall",),
+        ("--forceall", *NO_PROFILE),
+        ("-R", "record"),
+        ("-R", "record", "segment", "--rerun-incomplete"),
+        ("--touch", "--forceall"),
+        ("--delete-all-output",),
+        ("--delete-all-output", *NO_PROFILE),
+        ("--until", "record", "--forceall", "--drop-metadata"),
+    ],
+)
+def test_nothing_that_is_typed_changes_a_whole_record(
+    done: Workplace, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    clone = done.clone(tmp_path / "clone", 10)
+    before = records_of(clone)
+    paths = [str(path.relative_to(clone.folder)) for path in (clone.results / "records").glob("benchmark/*")]
+    for targets in ((), ("records",), tuple(paths)):
+        if targets or "--delete-all-output" in options:  # forcing the cheap stages takes long
+            status, said = clone.attempt(*clone.command(*targets, options=options))
+            assert status == 0, said
+        assert records_of(clone) == before
+    status, said = clone.attempt(*clone.command(options=("-R", *paths, "--force", "records")))
+    assert records_of(clone) == before, said
+
+
+def test_a_damaged_record_is_named_and_trained_again_when_forced(done: Workplace, tmp_path: Path) -> None:
+    clone = done.clone(tmp_path / "clone", 11)
+    (path,) = (clone.results / "records" / "batch_res_late").glob("*.csv")
+    path.write_text(path.read_text()[:100])
+    status, said = clone.attempt(*clone.command())
+    assert status == 1
+    assert f"error: {path.relative_to(clone.folder)}" in said
+    assert not list((clone.folder / "work").glob("states/*")), "it must not train unasked"
+    trainer = clone.folder / "src" / "temporal_shortcuts" / "training" / "trainer.py"
+    text = trainer.read_text()
+    trainer.write_text(text + "\nraise RuntimeError('broken on purpose')\n")
+    assert clone.attempt(*clone.command("records", options=("-R", "record")))[0] == 1
+    assert len(path.read_text()) == 100, "what was there goes only when there is something whole"
+    trainer.write_text(text)
+    clone.run("records", options=("-R", "record"))
+    assert clone.files() == done.files()
+
+
+# -- what is asked, and what is started twice ------------------------------------------------------------------------------
+
+
+def test_a_dry_run_writes_nothing_and_plans_what_an_edit_needs(done: Workplace, tmp_path: Path) -> None:
+    clone = done.clone(tmp_path / "clone", 12)
+    clone.study["title"] = "Another title"
+    clone.save()
+    before = {path: path.stat().st_mtime_ns for path in clone.folder.rglob("*") if ".snakemake" not in path.parts}
+    assert {"study", "collect", "write_readme"} <= clone.planned().keys()
+    clone.attempt(*clone.command(options=("--summary",)))
+    after = {path: path.stat().st_mtime_ns for path in clone.folder.rglob("*") if ".snakemake" not in path.parts}
+    folders = {clone.folder, *(path for path in after if path.name == "__pycache__" or "__pycache__" in path.parts)}
+    same = {path for path in after if path.parent not in folders and path not in folders and path.is_file()}
+    assert {path: after[path] for path in same} == {path: before.get(path) for path in same}
+
+
+def test_touching_an_edited_study_hides_no_stale_table(done: Workplace, tmp_path: Path) -> None:
+    clone = done.clone(tmp_path / "clone", 13)
+    clone.study["variants"]["lr_0.1"] = {"label": "fast"}
+    clone.save()
+    clone.attempt(*clone.command(options=("--touch", "--forceall")))
+    assert clone.planned()["collect"] == 1
+
+
+def test_a_study_is_kept_while_it_runs_and_others_may_run_it_too(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from temporal_shortcuts import errors, places; "
+        "errors.main(lambda: places.keep(Path('study.json'), Path(sys.argv[1]), edited=sys.argv[2] == 'edited')); "
+        "print('held', flush=True); time.sleep(60)"
+    )
+
+    def run(how: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, str(tmp_path), how]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    with run("edited") as first:
+        assert first.stdout.readline() == "held\n"
+        with run("as it is") as second:
+            assert second.stdout.readline() == "held\n", "what the first has written, others can run too"
+            with run("edited") as third:
+                said = third.communicate()[1]
+                assert (
+                    "study.json: another Snakemake runs this study as it was before; wait until that has ended" in said
+                )
+                assert third.returncode == 2
+            second.kill()
+        first.kill()
+    with run("edited") as last:
+        assert last.stdout.readline() == "held\n"
+        last.kill()
+
+
+def test_touch_of_what_was_never_made_is_one_sentence(tmp_path: Path) -> None:
+    place = Workplace(tmp_path / "place")
+    status, said = place.attempt(*place.command(options=("--touch",)))
+    assert status == 2
+    assert said.splitlines()[-1].startswith("error: work/")
+    assert "--touch only marks what is there; run the same command without it" in said
+    assert not place.results.exists()
+
+
+def test_a_study_for_a_gpu_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    study = tiny_study()
+    study["protocol"]["device"] = "cuda"
+    place = Workplace(tmp_path / "place", study)
+    (place.folder / "studies").mkdir()
+    (place.folder / "studies" / "small.yaml").write_text("study: small\nprotocol: {device: cpu}\n")
+    (place.folder / "studies" / "wrong.yaml").write_text("nothing: 3\n")
+    status, said = place.attempt(*place.command(), CUDA_VISIBLE_DEVICES="")
+    assert status == 2
+    assert "protocol.device of the study tiny is cuda, but torch finds no GPU here" in said
+    assert said.rstrip().endswith("a study that runs on a CPU, such as studies/small.yaml.")
+    assert not (place.folder / "work" / "data").exists()
+    assert place.planned()["segment"] > 0, "asking is allowed"
+
+
+# -- the repository's README ---------------------------------------------------------------------------------------------
+
+
+def test_the_default_target_brings_the_front_page_up_to_date(done: Workplace, tmp_path: Path) -> None:
+    clone = done.clone(tmp_path / "clone", 14)
+    clone.study["front_page"] = True
+    clone.save()
+    page = clone.folder / "README.md"
+    stale = "# Here\n\n<!-- block tiny/headline -->\nan old number\n<!-- end -->\n"
+    for _ in range(2):
+        page.write_text(stale)
+        os.utime(page, (1_600_000_000, 1_600_000_000))  # older than what is made of it
+        assert clone.planned()["front_page"] == 1
+        clone.run()
+        assert "an old number" not in page.read_text()
+        assert (clone.results / "blocks" / "headline.md").read_text().strip() in page.read_text()
+        assert clone.planned() == {}
+    page.write_text(stale)
+    clone.run(options=("--config", "results=elsewhere", "front_page=true", "--until", "records"))
+    assert page.read_text() == stale, "it shows what lies in results/"
 
 
 def test_killed_at_random_instants_it_ends_with_the_same_bytes(done: Workplace, tmp_path: Path) -> None:

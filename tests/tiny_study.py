@@ -92,6 +92,18 @@ class Workplace:
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
         return done.stdout + done.stderr
 
+    def attempt(self, *command: str, **environment: str) -> tuple[int, str]:
+        """Exit status of a command, as a list of words or as `Workplace.command` gives it, and all that it says."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment() | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return done.returncode, done.stdout
+
     def planned(self, *targets: str) -> dict[str, int]:
         """Number of jobs of each rule that Snakemake would run."""
         output = self.run(*targets, options=("-n",))

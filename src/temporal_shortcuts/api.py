@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,8 +38,8 @@ def read_study(*layers: str | Path | Mapping[str, Any]) -> Study:
 def declared(root: Path) -> Iterator[tuple[Path, Study]]:
     """The studies of a clone, each with its file: config.yaml, and those in studies/. Raises `UserError`."""
     names: dict[str, Path] = {}
-    for file in [root / "config.yaml", *sorted((root / "studies").glob("*.yaml"))]:
-        path, study = file.relative_to(root), read_study(os.path.relpath(file))
+    for path in _study_files(root):
+        study = _declared_in(root, path)
         if study.name in names:
             raise UserError(f"{path}: study: found {study.name!r}, as in {names[study.name]}; rename one of them.")
         names[study.name] = path
@@ -47,11 +48,30 @@ def declared(root: Path) -> Iterator[tuple[Path, Study]]:
 
 def declared_as(name: str, root: Path) -> tuple[Path, Study]:
     """The file of the study of a name, or whose file has that name, and the study. Raises `UserError`."""
-    studies = list(declared(root))
-    for path, study in sorted(studies, key=lambda found: found[1].name != name):
+    sound = sound_studies(root)
+    for path, study in sorted(sound, key=lambda found: found[1].name != name):
         if name in (study.name, path.stem):
             return path, study
-    raise UserError(f"there is no study {name!r}: name one of {', '.join(study.name for _, study in studies)}.")
+    if (root / "studies" / f"{name}.yaml").is_file():
+        _declared_in(root, Path("studies", f"{name}.yaml"))  # says what is wrong with it
+    raise UserError(f"there is no study {name!r}: name one of {', '.join(study.name for _, study in sound)}.")
+
+
+def sound_studies(root: Path) -> list[tuple[Path, Study]]:
+    """The studies of a clone whose files have no fault."""
+    found = []
+    for path in _study_files(root):
+        with suppress(UserError):
+            found.append((path, _declared_in(root, path)))
+    return found
+
+
+def _study_files(root: Path) -> list[Path]:
+    return [Path("config.yaml"), *(path.relative_to(root) for path in sorted((root / "studies").glob("*.yaml")))]
+
+
+def _declared_in(root: Path, path: Path) -> Study:
+    return read_study(os.path.relpath(root / path))
 
 
 def train(

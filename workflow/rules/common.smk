@@ -12,18 +12,20 @@ from temporal_shortcuts.terminal import arguments
 
 
 def read_study():
-    """The study that --configfile names, or a module's config declares, or else that of config.yaml.
+    """The study that --configfile names, or that another workflow gives its module, or else that of config.yaml.
 
-    `config` then has what it says about running it.
+    `config` then also has how it is run. A job on a cluster takes the study as it was started, edited since or not.
     """
     global STUDY
-    default = os.path.relpath(ROOT / "config.yaml")
-    files = [os.path.relpath(path) for path in workflow.overwrite_configfiles]
-    whole = bool(files) or "study" in config
-    STUDY = studies.resolve(config if whole else reading.over(default, config), files if whole else [default])
-    config.update(
-        STUDY.running.model_dump(), study=STUDY.name, title=STUDY.title, scale=STUDY.scale, data=STUDY.data.model_dump()
-    )
+    is_own = workflow.overwrite_configfiles or config.keys() & {"data", "extends"}
+    files = workflow.overwrite_configfiles if is_own else [ROOT / "config.yaml"]
+    files = [os.path.relpath(path) for path in files]
+    STUDY = studies.resolve(config if is_own else reading.over(files[0], config), files)
+    known = {"study": STUDY.name, "title": STUDY.title, "scale": STUDY.scale, "data": STUDY.data.model_dump()}
+    config.update(STUDY.running.model_dump() | known)
+    started = Path(config["results"], STUDY.name, "study.json")
+    if not workflow.is_main_process and started.is_file():
+        STUDY = studies.load_resolved(started)
     for key in ("results", "work"):
         places.check_prefix(config[key], workflow.modifier.path_modifier.replace_prefix(config[key]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from temporal_shortcuts.api import declared
+from temporal_shortcuts.api import sound_studies
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study
 
@@ -27,7 +27,7 @@ def check_device(study: Study, root: Path) -> None:
     import torch
 
     if not torch.cuda.is_available():
-        others = [str(file) for file, other in declared(root) if other.protocol.device == "cpu"]
+        others = [str(file) for file, other in sound_studies(root) if other.protocol.device == "cpu"]
         raise UserError(
             f"protocol.device of the study {study.name} is cuda, but torch finds no GPU here: run it on a machine with one, "
             f"or give --configfile a study that runs on a CPU, such as {', '.join(others)}."
