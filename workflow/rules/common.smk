@@ -6,12 +6,18 @@ from temporal_shortcuts.analysis import records
 
 
 def read_study():
-    """The study that --configfile names, or else that of config.yaml; `config` then has what it says about running it."""
+    """The study that --configfile names, or that another workflow gives its module, or else that of config.yaml.
+
+    `config` then also has how it is run.
+    """
     global STUDY
-    here, given = Path.cwd(), workflow.overwrite_configfiles
-    files = [path.relative_to(here) if path.is_relative_to(here) else path for path in given]
-    STUDY = studies.resolve(config if files else reading.over("config.yaml", config), files or ["config.yaml"])
-    config.update(STUDY.running.model_dump(), study=STUDY.name, title=STUDY.title, scale=STUDY.scale, data=STUDY.data.model_dump())
+    here, given, own = Path.cwd(), list(map(Path, workflow.overwrite_configfiles)), config
+    if not given and not config.keys() & {"data", "extends"}:
+        given = [Path(workflow.basedir) / "config.yaml"]
+        own = reading.over(given[0], config)
+    STUDY = studies.resolve(own, [path.relative_to(here) if path.is_relative_to(here) else path for path in given])
+    known = {"study": STUDY.name, "title": STUDY.title, "scale": STUDY.scale, "data": STUDY.data.model_dump()}
+    config.update(STUDY.running.model_dump() | known)
 
 
 errors.main(read_study)
