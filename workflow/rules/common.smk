@@ -11,11 +11,10 @@ def read_study():
     `config` then also has how it is run.
     """
     global STUDY
-    here, given, own = Path.cwd(), list(map(Path, workflow.overwrite_configfiles)), config
-    if not given and not config.keys() & {"data", "extends"}:
-        given = [Path(workflow.basedir) / "config.yaml"]
-        own = reading.over(given[0], config)
-    STUDY = studies.resolve(own, [path.relative_to(here) if path.is_relative_to(here) else path for path in given])
+    is_own = workflow.overwrite_configfiles or config.keys() & {"data", "extends"}
+    here, given = Path.cwd(), workflow.overwrite_configfiles if is_own else [f"{workflow.basedir}/config.yaml"]
+    files = [path.relative_to(here) if path.is_relative_to(here) else path for path in map(Path, given)]
+    STUDY = studies.resolve(config if is_own else reading.over(files[0], config), files)
     known = {"study": STUDY.name, "title": STUDY.title, "scale": STUDY.scale, "data": STUDY.data.model_dump()}
     config.update(STUDY.running.model_dump() | known)
 
