@@ -22,11 +22,11 @@ def _whole(value: Any) -> Any:
 
 
 def _distinct(values: list[T]) -> list[T]:
-    repeated = (
-        next((value for value in values if values.count(value) > 1), None) if len(set(values)) < len(values) else None
-    )
-    if repeated is not None:
-        raise ValueError(f"{repeated!r} is in it more than once; remove one of them")
+    seen: set[T] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{value!r} is in it more than once; remove one of them")
+        seen.add(value)
     return values
 
 

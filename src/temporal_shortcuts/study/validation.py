@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 
-from temporal_shortcuts.study.declared import StudyKeys
+from temporal_shortcuts.study.declared import Settings, StudyKeys
 from temporal_shortcuts.study.reading import Key, Source, at, nearest, short
 
 _KINDS = {
@@ -43,62 +44,44 @@ def declared(source: Source) -> StudyKeys:
     return _refuse(first, source)
 
 
+class _Untitled(GenerateJsonSchema):
+    """Without a title for each key, which would be its name once more."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
 @cache
 def schema() -> dict[str, Any]:
     """The JSON Schema of a study's file, for editors."""
-    made = StudyKeys.model_json_schema()
-    variant = made["$defs"]["VariantKeys"]["properties"]
-    for key in made["$defs"]["Settings"]["properties"] if "Settings" in made["$defs"] else variant:
-        variant[key].pop("default", None)  # it is the protocol's
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_untitled(made)}
-
-
-def _untitled(value: Any) -> Any:
-    """Without the titles that pydantic makes of names, and without defaults of null."""
-    if isinstance(value, list):
-        return [_untitled(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    kept = {
-        key: item
-        for key, item in value.items()
-        if not (key == "title" and isinstance(item, str)) and not (key == "default" and item is None) and key != "added"
-    }
-    return {key: _untitled(item) for key, item in kept.items()}
+    made = StudyKeys.model_json_schema(schema_generator=_Untitled)
+    for key in Settings.model_fields:  # whose default in a variant is what the protocol says
+        made["$defs"]["VariantKeys"]["properties"][key].pop("default")
+    return {"$schema": GenerateJsonSchema.schema_dialect, **made}
 
 
 def _refuse(error: Any, source: Source) -> NoReturn:
     """Say what is wrong with a key, in words that follow from its schema."""
-    kind, key = error["type"], tuple(error["loc"])
-    if kind == "missing":
-        rule = rule_of(key)
-        about = f" ({rule['description']})" if "description" in rule else ""
-        hint = (
-            ", or let it extend a study that has it (extends: FILE)"
-            if len(key) == 1 and len(source.contents) == 1
-            else ""
-        )
-        source.refuse(key[:-1], f"the key {key[-1]!r} is missing; add it{about}{hint}.")
-    if kind == "extra_forbidden":
+    key, found = tuple(error["loc"]), short(at(source.config, error["loc"]))
+    if error["type"] == "extra_forbidden":
         allowed = sorted(rule_of(key[:-1])["properties"])
-        sentence = (
-            f"the key {short(key[-1])} is not known{nearest(key[-1], allowed)}; allowed are {', '.join(allowed)}."
-        )
-        source.refuse(key[:-1], sentence, key)
+        known = f"is not known{nearest(key[-1], allowed)}; allowed are {', '.join(allowed)}"
+        source.refuse(key[:-1], f"the key {short(key[-1])} {known}.", key)
     if key[-1:] == ("[key]",):
-        rule = rule_of(key[:-2])["propertyNames"]
-        source.refuse(key[:-2], f"found {short(key[-2])}, but it must be {rule['form']}.", key[:-1])
-    found, rule = at(source.config, key), rule_of(key)
-    if kind == "value_error":
-        source.refuse(key, f"found {short(found)}, but {error['ctx']['error']}.")
-    near = nearest(found, rule.get("enum", []))
-    hint = (
-        "; YAML reads 1e-3 as text: write 1.0e-3 or 0.001"
-        if rule.get("type") == "number" and isinstance(found, str)
-        else ""
-    )
+        form = rule_of(key[:-2])["propertyNames"]["form"]
+        source.refuse(key[:-2], f"found {short(key[-2])}, but it must be {form}.", key[:-1])
+    if error["type"] == "value_error":
+        source.refuse(key, f"found {found}, but {error['ctx']['error']}.")
+    rule = rule_of(key)
     about = f" ({rule['description']})" if "description" in rule else ""
-    source.refuse(key, f"found {short(found)}{near}, but it must be {_allowed(rule)}{about}{hint}.")
+    if error["type"] == "missing":
+        alone = len(key) == 1 and len(source.contents) == 1
+        hint = ", or let it extend a study that has it (extends: FILE)" if alone else ""
+        source.refuse(key[:-1], f"the key {key[-1]!r} is missing; add it{about}{hint}.")
+    near = nearest(error["input"], rule.get("enum", []))
+    is_text = rule.get("type") == "number" and isinstance(error["input"], str)
+    hint = "; YAML reads 1e-3 as text: write 1.0e-3 or 0.001" if is_text else ""
+    source.refuse(key, f"found {found}{near}, but it must be {_allowed(rule)}{about}{hint}.")
 
 
 def rule_of(key: Key) -> dict[str, Any]:
