@@ -574,6 +574,19 @@ def test_a_wrong_marker_is_named_and_nothing_is_written(results, tmp_path, capsy
     assert path.read_text() == text
 
 
+def test_the_first_study_that_has_a_block_takes_the_lead(results, tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("<!-- block two|one/headline -->\n<!-- end -->\n")
+    assert texts.splice(path, results)
+    assert "New" in path.read_text()
+    later = results / "two" / "blocks" / "headline.md"
+    later.parent.mkdir(parents=True)
+    later.write_text("Decided\n")
+    assert texts.splice(path, results)
+    assert "Decided" in path.read_text()
+    assert "New" not in path.read_text()
+
+
 def test_a_missing_readme_is_named(results, tmp_path, capsys):
     assert run_program("splice", "--results", results, tmp_path / "README.md") == 2
     assert "README.md" in capsys.readouterr().err
