@@ -407,10 +407,10 @@ def test_where_the_10_percent_comes_from_follows_from_the_records(others, correc
     assert numbers.percent(published[1]) in text
     assert wording.scale(study.resolved) in text
     sayings = {
-        "slip": "slip is enough to end at chance",
-        "idea": "slip and without it",
-        "neither": "neither with",
-        "odd": "with the mean as defined",
+        "slip": "without it none does",
+        "idea": "slip and without it, all 2 seeds end",
+        "neither": "No seed ends at chance",
+        "odd": "With the mean as defined all 2 seeds",
     }
     assert [key for key, saying in sayings.items() if saying in text] == [cause]
     metrics.loc[(metrics["variant"] == "epoch_res_published") & (metrics["seed"] == 1), "test_accuracy"] = (
@@ -572,6 +572,19 @@ def test_a_wrong_marker_is_named_and_nothing_is_written(results, tmp_path, capsy
     assert f"{path}, line {line}:" in complaint
     assert said is None or said in complaint
     assert path.read_text() == text
+
+
+def test_the_first_study_that_has_a_block_takes_the_lead(results, tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("<!-- block two|one/headline -->\n<!-- end -->\n")
+    assert texts.splice(path, results)
+    assert "New" in path.read_text()
+    later = results / "two" / "blocks" / "headline.md"
+    later.parent.mkdir(parents=True)
+    later.write_text("Decided\n")
+    assert texts.splice(path, results)
+    assert "Decided" in path.read_text()
+    assert "New" not in path.read_text()
 
 
 def test_a_missing_readme_is_named(results, tmp_path, capsys):
