@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import re
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -464,6 +465,11 @@ def test_wrong_verdicts_keep_their_level_in_the_study_as_declared(scenario: str,
     truth = error_rates.SCENARIOS[scenario]
     rate, _ = error_rates.simulate(truth, draws, 31, deviation=deviation, images=images, margin=margin)
     assert rate <= 0.05 + slack(0.05, draws)
+
+
+def test_the_figure_of_the_docs_is_drawn_by_its_script() -> None:
+    drawn = runpy.run_path(str(DOCS.parent / "verdicts.py"))["picture"]()
+    assert drawn == (DOCS.parent / "verdicts.svg").read_text(encoding="utf-8")
 
 
 def test_a_claim_keeps_the_endpoint_that_it_names() -> None:
