@@ -167,6 +167,7 @@ def test_a_damaged_record_is_named_and_trained_again_when_forced(done: Workplace
     assert len(path.read_text()) == 100, "what was there goes only when there is something whole"
     trainer.write_text(text)
     clone.run("records", options=("-R", "record"))
+    clone.run()
     assert clone.files() == done.files()
 
 
