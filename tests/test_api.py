@@ -123,7 +123,7 @@ def test_configurations_are_merged_as_snakemake_merges_them() -> None:
     for path in sorted((ROOT / "studies").glob("*.yaml")):
         theirs = yaml.safe_load((ROOT / "config.yaml").read_text())
         update_config(theirs, yaml.safe_load(path.read_text()))
-        assert reading.over(ROOT / "config.yaml", reading.read(path)) == theirs, path
+        assert reading.merged(reading.read(ROOT / "config.yaml"), reading.read(path)) == theirs, path
 
 
 @pytest.mark.parametrize("seed", [1.0, True, "1", -1, 2**31, None])

@@ -15,7 +15,6 @@ from tiny_study import Workplace, tiny_study
 
 from temporal_shortcuts import files, places
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.terminal import arguments
 from temporal_shortcuts.training import devices
 
 SNAKEMAKE = (sys.executable, "-m", "snakemake")
@@ -77,7 +76,7 @@ def test_as_a_module_of_another_workflow(repo: Workplace, elsewhere: Path, confi
     (elsewhere / "Snakefile").write_text(
         ("configfile: 'parent.yaml'\n" if config else "") + PARENT.format(config=config)
     )
-    text = (repo.folder / "tiny.yaml").read_text()
+    text = (repo.folder / "tiny.yaml").read_text().replace("extends: config.yaml", "extends: ../repo/config.yaml")
     (elsewhere / "parent.yaml").write_text("nested:\n" + "".join(f"  {line}\n" for line in text.splitlines()))
     given = () if config else ("--configfile", str(repo.folder / "tiny.yaml"))
     status, said = attempt(elsewhere, *SNAKEMAKE, "results/tiny/summary.csv", "--cores", "1", *given)
@@ -160,20 +159,9 @@ def test_an_error_of_what_runs_under_a_lock_is_its_own(tmp_path: Path) -> None:
 # -- what stands after --config --------------------------------------------------------------------------------------------
 
 
-def test_lists_and_mappings_after_config_are_what_they_look_like() -> None:
-    given = {
-        "seeds": ["0", "1"],
-        "protocol": {"width": "4", "learning_rate": "1e-3"},
-        "front_page": "true",
-        "study": "a",
-    }
-    typed = {"seeds": [0, 1], "protocol": {"width": 4, "learning_rate": 0.001}, "front_page": True, "study": "a"}
-    assert arguments.typed(given) == typed
-    assert arguments.typed(["nan", "inf", "None", "False", "x y", 3]) == ["nan", "inf", None, False, "x y", 3]
-
-
-def test_seeds_can_be_given_after_config(repo: Workplace) -> None:
+@pytest.mark.parametrize("target", ["records", "benchmark", "all"])
+def test_seeds_can_be_given_after_config(repo: Workplace, target: str) -> None:
     options = ("-n", "--config", "seeds=[0,1]", "protocol={'width': 4, 'epochs': 2}")
-    status, said = repo.attempt(*repo.command("records", options=options))
+    status, said = repo.attempt(*repo.command(target, options=options))
     assert status == 0, said
     assert {"record 2", "segment 2"} <= {" ".join(line.split()) for line in said.splitlines()}, said

@@ -107,10 +107,13 @@ def test_a_study_without_tables_is_in_progress(clone: Path, tmp_path: Path) -> N
     ("text", "sentence"),
     [
         ("protocol: {epochs: 3}\n", "studies/x.yaml: the key 'study' is missing; add it"),
-        ("- a list\n", "studies/x.yaml: the key 'study' is missing; add it"),
-        ("", "studies/x.yaml: the key 'study' is missing; add it"),
-        ("study: demo\n", "studies/x.yaml: study: found 'demo', as in studies/demo.yaml; rename one of them"),
-        ("study: x\nseeds: 3\n", "studies/x.yaml: seeds: found 3"),
+        ("- a list\n", "studies/x.yaml: found ['a list'], but a study must be a mapping of keys"),
+        ("", "studies/x.yaml: found null, but a study must be a mapping of keys"),
+        (
+            "extends: demo.yaml\ntitle: Another\n",
+            "studies/x.yaml: study: found 'demo', as in studies/demo.yaml; rename one of them",
+        ),
+        ("extends: demo.yaml\nstudy: x\nseeds: 3\n", "studies/x.yaml: seeds: found 3"),
     ],
 )
 def test_a_file_that_is_no_study_is_named(clone: Path, tmp_path: Path, text: str, sentence: str) -> None:

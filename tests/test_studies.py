@@ -272,8 +272,6 @@ def test_text_that_figures_cannot_show_is_refused(key: Key) -> None:
         "a\u202eb": "\u202e",
     }.items():
         refused(changed(RICH, key, text), name, shown(text), repr(sign), "font cannot show")
-    refused(changed(RICH, key, "x" * 41), name, "41 characters", "shorter words")
-    refused(overlaid({"variants": {"y" * 41: {"width": 3}}}), f"variants.{'y' * 41}.label", "shorter words")
 
 
 def test_the_font_of_the_figures_has_what_is_accepted() -> None:

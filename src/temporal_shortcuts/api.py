@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 def read_study(*layers: str | Path | Mapping[str, Any]) -> Study:
     """A study from its file, with further files or mappings merged on top key by key, as `snakemake --configfile` does."""
-    config: dict[str, Any] = {}
+    config: Any = {}
     for layer in layers:
-        config = merged(config, layer if isinstance(layer, Mapping) else read(layer))
+        content = layer if isinstance(layer, Mapping) else read(layer)
+        config = merged(config, content) if isinstance(content, Mapping) else content
     return resolve(config, [layer for layer in layers if not isinstance(layer, Mapping)])
 
 

@@ -5,8 +5,8 @@ import re
 import tempfile
 from functools import cache
 
-from temporal_shortcuts import errors, files, places, study as studies
-from temporal_shortcuts.study import outputs, reading
+from temporal_shortcuts import api, errors, files, places, study as studies
+from temporal_shortcuts.study import outputs
 from temporal_shortcuts.analysis import records
 from temporal_shortcuts.terminal import arguments
 
@@ -19,8 +19,7 @@ def read_study():
     global STUDY
     is_own = workflow.overwrite_configfiles or config.keys() & {"data", "extends"}
     files = workflow.overwrite_configfiles if is_own else [ROOT / "config.yaml"]
-    files = [os.path.relpath(path) for path in files]
-    STUDY = studies.resolve(config if is_own else reading.over(files[0], config), files)
+    STUDY = api.read_study(*map(os.path.relpath, files), config)
     known = {"study": STUDY.name, "title": STUDY.title, "scale": STUDY.scale, "data": STUDY.data.model_dump()}
     config.update(STUDY.running.model_dump() | known)
     started = Path(config["results"], STUDY.name, "study.json")

@@ -56,7 +56,7 @@ rule record:
     """Write a run's record, sidecar and correct test images, and remove the states that nothing needs any more."""
     input:
         source=source_of,
-        study=ancient(STUDY_FILE),
+        study=STUDY_FILE,  # not ancient(): Snakemake forgets a target whose inputs are all ancient when one of them is made
     output:
         update(f"{RESULTS}/records/{{run}}.csv"),  # else an old one would be deleted before there is a whole one
         update(f"{RESULTS}/records/{{run}}.json"),

@@ -18,7 +18,6 @@ RESERVED = (
 """Names of rules, which a variant cannot have because each variant is a target too."""
 
 _MISSING_VALUES = ("na", "nan", "none", "null")
-_LONGEST_WORD = 40
 DRAWN = re.compile(
     "[\\u0020-\\u007e\\u00a0-\\u024f\\u0391-\\u03a1\\u03a3-\\u03ce\\u0400-\\u045f"  # Latin, Greek, Cyrillic
     "\\u2010-\\u2027\\u2030-\\u205e\\u2074-\\u208e\\u20a0-\\u20b5\\u2190-\\u22ff]*"  # punctuation, currencies, arrows, mathematics
@@ -128,10 +127,6 @@ def _check_drawn(text: str, key: Key, source: Source) -> None:
     if shown < len(text):
         sentence = f"but the figures' font cannot show {text[shown]!r}; write Latin, Greek or Cyrillic letters."
         source.refuse(key, f"found {short(text)}, {sentence}")
-    word = max(text.split(), key=len)
-    if len(word) > _LONGEST_WORD:
-        sentence = f"but a word in a figure may have {_LONGEST_WORD} characters; write a label of shorter words."
-        source.refuse(key, f"found {short(word)} of {len(word)} characters, {sentence}")
 
 
 def _check_case(study: Study, source: Source) -> None:

@@ -56,12 +56,6 @@ def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def over(path: str | Path, config: Mapping[str, Any]) -> Any:
-    """A configuration on top of a study's file."""
-    content = read(path)
-    return merged(content, config) if isinstance(content, Mapping) else content
-
-
 class Source:
     """A configuration and the files that it was merged from, the one that counts last at the end.
 
