@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -282,6 +281,6 @@ def test_names_and_folders_at_their_limits_are_planned(clone: Path) -> None:
     done = plan(clone, "--configfile", "studies/demo.yaml", "mine.yaml")
     assert done.returncode == 0, done.stderr
     assert "prepare" in done.stdout
-    study = json.loads((clone / "results" / "demo" / "study.json").read_text())
+    study = read_study(clone / "studies" / "demo.yaml", clone / "mine.yaml").resolved
     published = [name for name in PUBLISHED["variants"] if name != "lr_0.1"]
     assert list(study["variants"]) == [*published, "A-b.c_d", "x" * 64, "noise-1e-07-9", "noise-100-9"]

@@ -24,6 +24,13 @@ def check(folder: Path) -> None:
     check_space(there)
 
 
+def check_folder(folder: Path) -> None:
+    """Raise `UserError` if what should be a folder, or one above it, is a file."""
+    there = _nearest(folder)
+    if not there.is_dir():
+        raise UserError(f"{folder}: {there} is a file; name a folder, and run the same command again.")
+
+
 def check_prefix(folder: str, placed: str) -> None:
     """Raise `UserError` if a workflow that imports this one would place a folder's files elsewhere."""
     if placed != folder:

@@ -26,6 +26,7 @@ def read_study():
     if not workflow.is_main_process and started.is_file():
         STUDY = studies.load_resolved(started)
     for key in ("results", "work"):
+        places.check_folder(Path(config[key]))
         places.check_prefix(config[key], workflow.modifier.path_modifier.replace_prefix(config[key]))
 
 
