@@ -89,7 +89,7 @@ def test_epochs_of_new_runs_are_those_that_the_workflow_would_train(laptop) -> N
             for name, variant in study.resolved["variants"].items()
         }
     }
-    assert Study(more).epochs_trained - study.epochs_trained == plan.epochs_of(study, new)
+    assert study_of(more).epochs_trained - study.epochs_trained == plan.epochs_of(study, new)
 
 
 def test_a_plan_needs_what_claims_say_and_takes_the_cheapest_first(laptop) -> None:
