@@ -12,7 +12,7 @@ from statsmodels.stats.power import TTestIndPower, TTestPower
 from synthetic import SMALL, merged, run_program, study_of, tabulated
 
 from temporal_shortcuts.analysis import costs, plan, tables
-from temporal_shortcuts.study import Study, load_resolved
+from temporal_shortcuts.study import Study, load_resolved, study_of
 
 ROOT = Path(__file__).parents[1]
 LAPTOP = ROOT / "results" / "laptop"
