@@ -11,10 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from tiny_study import Workplace, tiny_study
 
 from temporal_shortcuts import files, places
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.study import resolve
 from temporal_shortcuts.training import devices
 
 SNAKEMAKE = (sys.executable, "-m", "snakemake")
@@ -159,9 +161,21 @@ def test_an_error_of_what_runs_under_a_lock_is_its_own(tmp_path: Path) -> None:
 # -- what stands after --config --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["records", "benchmark", "all"])
+@pytest.mark.parametrize("target", ["records", "benchmark", "all", "results/tiny/metrics.csv"])
 def test_seeds_can_be_given_after_config(repo: Workplace, target: str) -> None:
     options = ("-n", "--config", "seeds=[0,1]", "protocol={'width': 4, 'epochs': 2}")
     status, said = repo.attempt(*repo.command(target, options=options))
     assert status == 0, said
     assert {"record 2", "segment 2"} <= {" ".join(line.split()) for line in said.splitlines()}, said
+
+
+def test_after_an_edit_a_state_and_a_record_can_be_asked_for_by_name(repo: Workplace, elsewhere: Path) -> None:
+    """Snakemake passes over a job whose only input that is made anew is ancient()."""
+    shutil.copytree(repo.folder, elsewhere / "edited")
+    study = short_study() | {"seeds": [5]}
+    (elsewhere / "edited" / "tiny.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    run = resolve(study, [str(elsewhere / "edited" / "tiny.yaml")]).runs[0]
+    for target in (f"work/states/{run.fingerprint}-final.state", f"results/tiny/{run.record}"):
+        status, said = attempt(elsewhere / "edited", *SNAKEMAKE, target, "--cores", "1", "--configfile", "tiny.yaml")
+        assert status == 0, said
+        assert (elsewhere / "edited" / target).is_file(), said

@@ -11,8 +11,9 @@ from scipy import stats
 from statsmodels.stats.power import TTestIndPower, TTestPower
 from synthetic import SMALL, merged, run_program, study_of, tabulated
 
+from temporal_shortcuts import study as studies
 from temporal_shortcuts.analysis import costs, plan, tables
-from temporal_shortcuts.study import Study, load_resolved, study_of
+from temporal_shortcuts.study import Study, load_resolved
 
 ROOT = Path(__file__).parents[1]
 LAPTOP = ROOT / "results" / "laptop"
@@ -89,7 +90,7 @@ def test_epochs_of_new_runs_are_those_that_the_workflow_would_train(laptop) -> N
             for name, variant in study.resolved["variants"].items()
         }
     }
-    assert study_of(more).epochs_trained - study.epochs_trained == plan.epochs_of(study, new)
+    assert studies.study_of(more).epochs_trained - study.epochs_trained == plan.epochs_of(study, new)
 
 
 def test_a_plan_needs_what_claims_say_and_takes_the_cheapest_first(laptop) -> None:

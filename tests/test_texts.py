@@ -63,7 +63,7 @@ def test_every_decimal_in_a_text_is_in_a_table(small):
         for claim in facts.claims_of(study.resolved, tables)
         for row in facts.means(study.resolved, tables, claim)
     }
-    for table in (tables.summary, tables.comparisons, tables.image_bootstrap, tables.claims):
+    for table in (tables.summary, tables.comparisons, tables.image_bootstrap, tables.claims, tables.learning_rates):
         values = abs(table.select_dtypes("number").to_numpy(float).ravel())
         known |= (
             {f"{value:.2f}" for value in values}

@@ -7,6 +7,7 @@ from functools import cache
 
 from temporal_shortcuts import api, errors, files, places, study as studies
 from temporal_shortcuts.study import outputs
+from temporal_shortcuts.study.model import fingerprint
 from temporal_shortcuts.analysis import records
 from temporal_shortcuts.terminal import arguments
 
@@ -37,6 +38,7 @@ CODE = ROOT / "src" / "temporal_shortcuts"
 WORK = str(Path(config["work"]))
 RESULTS = str(Path(config["results"]) / STUDY.name)
 STUDY_FILE = f"{RESULTS}/study.json"
+SNAPSHOT = f"{WORK}/studies/{STUDY.name}-{fingerprint(STUDY.resolved)}.json"
 DATA = f"{WORK}/data/{STUDY.data_folder}"
 RUNS = {run.record: run for run in STUDY.runs}
 RECORDS = [f"{RESULTS}/{name}" for run in STUDY.runs for name in run.record_files]
@@ -98,8 +100,10 @@ def check_start():
         places.check(Path(folder))
     if workflow.local_exec and not workflow.touch and any(job.rule.name == "segment" for job in jobs):
         arguments.check_device(STUDY, ROOT)
-    places.keep(Path(STUDY_FILE), Path(WORK), edited=STUDY_FILE in made)
-    places.claim([path for path in made if path != STUDY_FILE], Path(WORK))
+    places.keep(Path(STUDY_FILE), Path(WORK), edited=EDITED)
+    places.claim([path for path in made if path not in (STUDY_FILE, SNAPSHOT)], Path(WORK))
+    if workflow.is_main_process and not workflow.touch and STUDY_FILE not in made:
+        STUDY.write(Path(STUDY_FILE))  # for those who watch, where no table is asked for
 
 
 def parent_of(wildcards):

@@ -23,7 +23,7 @@ rule segment:
     input:
         images=[ancient(path) for path in IMAGES],
         parent=parent_of,
-        study=ancient(STUDY_FILE),
+        study=ancient(SNAPSHOT),
     output:
         f"{WORK}/states/{{state}}.state",
     log:
@@ -56,7 +56,7 @@ rule record:
     """Write a run's record, sidecar and correct test images, and remove the states that nothing needs any more."""
     input:
         source=source_of,
-        study=STUDY_FILE,  # not ancient(): Snakemake forgets a target whose inputs are all ancient when one of them is made
+        study=ancient(SNAPSHOT),
     output:
         update(f"{RESULTS}/records/{{run}}.csv"),  # else an old one would be deleted before there is a whole one
         update(f"{RESULTS}/records/{{run}}.json"),
@@ -66,6 +66,7 @@ rule record:
     conda:
         ENVIRONMENT
     params:
+        results=RESULTS,
         work=WORK,
         keep=("--keep-states " if config["keep_states"] else "") + ("--keep-weights" if config["keep_weights"] else ""),
         python=PYTHON,
@@ -73,7 +74,7 @@ rule record:
     message:
         "Record {wildcards.run}"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} --record records/{wildcards.run}.csv --work {params.work:q}"
+        "{params.python} {params.script:q} --study {input.study:q} --results {params.results:q} --record records/{wildcards.run}.csv --work {params.work:q}"
         " --source {input.source:q} {params.keep} > {log:q} 2>&1"
 
 

@@ -16,6 +16,7 @@ from temporal_shortcuts.study import load_resolved
 def program() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, required=True, help="results/<study>/study.json")
+    parser.add_argument("--results", type=Path, help="the study's results folder, if the study's file is not in it")
     parser.add_argument("--record", required=True, help="the record's path, relative to the study's folder")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument(
@@ -30,7 +31,7 @@ def program() -> None:
         raise errors.UserError(
             f"{args.study} has no record {args.record}: the study has changed; run the same command again."
         )
-    folder = args.study.parent
+    folder = args.results or args.study.parent
     if records.is_whole(run, folder, study.epochs):
         print(f"{folder / run.record} is there and whole; it is kept")
     elif args.source.suffix == ".csv":

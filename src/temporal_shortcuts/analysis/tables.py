@@ -31,6 +31,8 @@ TEXT = {
     "fingerprint",
     "weights_final",
     "endpoint",
+    "statement",
+    "outcome",
     "id",
     "text",
     "test",

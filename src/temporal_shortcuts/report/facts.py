@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from temporal_shortcuts.analysis.learning_rates import STATEMENTS
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, deciding_difference, pairs_needed
 from temporal_shortcuts.analysis.tables import WITH_CARRY, Tables, read_sidecar
 from temporal_shortcuts.report import published
@@ -277,6 +278,14 @@ def endpoints(resolved: Resolved, tables: Tables) -> list[str]:
     """The endpoints that the tables hold, the primary one first."""
     names = [name.removesuffix("_mean") for name in tables.summary.columns if name.endswith("_mean")]
     return sorted(names, key=lambda name: name != primary_of(resolved))
+
+
+def statements(tables: Tables) -> list[dict[str, Any]]:
+    """What the report says of learning rates, each with the comparison that bears it out or not, in its order."""
+    if tables.learning_rates is None:
+        return []
+    rows = {row["statement"]: row for row in rows_of(tables.learning_rates) if row["statement"]}
+    return [rows[name] for name in STATEMENTS if name in rows]
 
 
 def rows_of(table: Any) -> list[Row]:

@@ -32,7 +32,15 @@ from temporal_shortcuts.report.numbers import (
     seeds_needed,
 )
 from temporal_shortcuts.study import Study
-from temporal_shortcuts.study.outputs import BLOCKS, LANGUAGES, Resolved, figures_of, headline_figures_of
+from temporal_shortcuts.study.outputs import (
+    BLOCKS,
+    LANGUAGES,
+    TABULATED,
+    Resolved,
+    figures_of,
+    headline_figures_of,
+    tables_of,
+)
 
 
 def evidence(claim: dict[str, Any], unit: str = " points") -> str:
@@ -124,6 +132,8 @@ def _context(study: Study, tables: Tables, folder: Path, language: str, prefix: 
         "comparisons": facts.primary(resolved, tables),
         "others": {(row["endpoint"], row["variant"]): row for row in facts.rows_of(tables.comparisons)},
         "bootstrap": facts.rows_of(tables.image_bootstrap),
+        "statements": facts.statements(tables),
+        "more_tables": [name for name in tables_of(resolved) if name not in TABULATED],
         "folder": folder,
         "smallest_n": SMALLEST_N,
         "lead": lead,

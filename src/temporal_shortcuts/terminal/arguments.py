@@ -28,9 +28,10 @@ def check_device(study: Study, root: Path) -> None:
 
     if not torch.cuda.is_available():
         others = [str(file) for file, other in sound_studies(root) if other.protocol.device == "cpu"]
+        named = f", such as {', '.join(others)}" if others else ""
         raise UserError(
             f"protocol.device of the study {study.name} is cuda, but torch finds no GPU here: run it on a machine with one, "
-            f"or give --configfile a study that runs on a CPU, such as {', '.join(others)}."
+            f"or give --configfile a study that runs on a CPU{named}."
         )
 
 
