@@ -66,8 +66,8 @@ rule record:
     conda:
         ENVIRONMENT
     params:
-        results=RESULTS,
-        work=WORK,
+        results=lambda wildcards: RESULTS,
+        work=lambda wildcards: WORK,
         keep=("--keep-states " if config["keep_states"] else "") + ("--keep-weights" if config["keep_weights"] else ""),
         python=PYTHON,
         script=SCRIPTS / "record.py",

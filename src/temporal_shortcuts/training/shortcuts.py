@@ -4,7 +4,7 @@ At each place of the network, with x a block's sum before the activation that fo
 and with the carry in it, is what a later step can carry. The idea and the strength 0.05 are the published study's; what its code
 did differently is `accounting: published` (see docs/method.md).
 
-A kind is one class below and its name in workflow/schemas/study.schema.yaml. The training loop calls, in this order,
+A kind is one class below and a line in study/kinds.py. The training loop calls, in this order,
 `start` once when the kind becomes active, `start_epoch`, then for each full batch `start_batch` and the shortcut itself as the
 network's hook, and `end_epoch`. Batches smaller than the rest are trained without it. `state` and `load` hold what must live on
 in a checkpoint, within an epoch or across its end.
