@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import ROOT
 
-from temporal_shortcuts.study import Segment, Trajectory, canonical, forest, load_resolved, resolve
+from temporal_shortcuts.study import Segment, Trajectory, canonical, forest, load_resolved, resolve, study_of
 from temporal_shortcuts.study import segments as studies
 from temporal_shortcuts.study.declared import Data, Protocol, Shortcut, StudyKeys, VariantKeys
 
@@ -91,6 +91,7 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
     (("protocol", "evaluate_with_carry"), True, ALL),
     (("data", "checksum"), "md5:" + "0" * 32, ALL),
     (("data", "images_per_class"), 1000, ALL),
+    (("data", "validation_per_class"), 1000, ALL),
     (("variants", "benchmark", "learning_rate"), 0.02, ["benchmark"]),
     (("variants", "lr_0.1", "learning_rate"), 0.2, ["lr_0.1"]),
     (("variants", "own", "model"), "resnet18", ["own"]),
@@ -125,6 +126,7 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
         (("variants", "fresh_order", "shortcut", "stream"), 1),
         (("endpoint",), "last5"),
         (("margin",), None),
+        (("data", "validation_per_class"), None),
     ],
 )
 def test_a_setting_newer_than_the_records_is_not_there_at_its_default(path: Key, value: Any) -> None:
@@ -200,6 +202,15 @@ def test_the_kind_of_source_matters_where_the_checksum_is_the_archives() -> None
         assert fingerprints(pinned) == fingerprints(other)
     assert fingerprints(pinned) == fingerprints(subset) == fingerprints(folder) != fingerprints(config)
     assert resolve(pinned).data_folder == resolve(folder).data_folder != resolve(config).data_folder
+
+
+def test_validation_images_are_part_of_the_identity_whatever_the_checksum_is_of() -> None:
+    """A study that begins to validate without another checksum finds no data that was prepared with test images."""
+    for config in (published(), changed(published(), ("data", "checksum"), "sha256:" + "0" * 64)):
+        one, other = (resolve(config), resolve(changed(config, ("data", "validation_per_class"), 500)))
+        assert (one.evaluated, other.evaluated) == ("test", "validation")
+        assert one.data_folder != other.data_folder
+        assert study_of(json.loads(other.text())).evaluated == "validation"
 
 
 def test_a_further_seed_changes_no_other_run() -> None:

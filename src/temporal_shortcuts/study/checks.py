@@ -44,7 +44,7 @@ def check(study: Study, source: Source) -> None:
     for variant in study.variants.values():
         _check_variant(variant, study, source)
     if study.data.source in _IMAGES:
-        most = _IMAGES[study.data.source]
+        most = _IMAGES[study.data.source] - 10 * (study.data.validation_per_class or 0)
         check_full_batches(study, min(most, 10 * (study.data.images_per_class or most)), source)
     _check_case(study, source)
     _check_known(study.benchmark, study, ("benchmark",), source)

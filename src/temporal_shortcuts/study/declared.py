@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from temporal_shortcuts import networks
 from temporal_shortcuts.study.kinds import KINDS
+from temporal_shortcuts.study.segments import VALIDATION
 
 T = TypeVar("T", bound=Hashable)
 
@@ -195,6 +196,13 @@ class Data(Declared):
     images_per_class: Whole | None = Field(
         None, ge=1, le=10000000, description="training images of each class, the first ones; null for all"
     )
+    validation_per_class: Whole | None = added(
+        None,
+        ge=1,
+        le=10000000,
+        description="training images of each class, the last ones, that all runs are evaluated on instead of the test images; "
+        "null for none",
+    )
     path: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="a copy of the data that is already there"
     )
@@ -203,10 +211,15 @@ class Data(Declared):
 
     @property
     def identity(self) -> str:
-        """The checksum of the prepared arrays, or of the archive together with what is taken from it."""
-        if self.checksum.startswith("sha256:"):
-            return self.checksum
-        return f"{self.checksum}/{self.source}/{self.images_per_class or 'all'}"
+        """The checksum of the prepared arrays, or of the archive together with what is taken from it; and the validation images.
+
+        These are named although the arrays' checksum covers them: so that data that was prepared with test images is not found
+        under the name, and `segments.evaluated_images` can say from a run's data what it is evaluated on.
+        """
+        what = self.checksum
+        if not what.startswith("sha256:"):
+            what = f"{what}/{self.source}/{self.images_per_class or 'all'}"
+        return what if self.validation_per_class is None else f"{what}{VALIDATION}{self.validation_per_class}"
 
 
 class Running(Declared):

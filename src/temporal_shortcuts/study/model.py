@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study.declared import Claim, Data, Declared, Protocol, Running, Shortcut, StudyKeys
 from temporal_shortcuts.study.kinds import KINDS
-from temporal_shortcuts.study.segments import RECIPE, Run, Segment, Trajectory, fingerprint, forest
+from temporal_shortcuts.study.segments import RECIPE, Run, Segment, Trajectory, evaluated_images, fingerprint, forest
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,11 @@ class Study:
         return self.protocol.epochs
 
     @property
+    def evaluated(self) -> Literal["test", "validation"]:
+        """Which images every accuracy of the study is of, but for the training accuracy."""
+        return evaluated_images(self.data.identity)
+
+    @property
     def data_folder(self) -> str:
         """Name of the folder of the prepared data."""
         return fingerprint(self.data.identity)
@@ -148,14 +153,14 @@ class Study:
     def resolved(self) -> dict[str, Any]:
         """The content of study.json, from which all but `running` can be read again."""
         added = {"endpoint": self.endpoint, "margin": self.margin}
-        dataset = {} if self.data.dataset is None else {"dataset": self.data.dataset}
+        later = {key: getattr(self.data, key) for key in ("dataset", "validation_per_class")}
         return {
             "study": self.name,
             "title": self.title,
             "scale": self.scale,
             "recipe": RECIPE,
             "data": {key: getattr(self.data, key) for key in ("checksum", "images_per_class", "name", "source")}
-            | dataset,
+            | {key: value for key, value in later.items() if value is not None},
             "protocol": plain(self.protocol),
             "seeds": self.seeds,
             "benchmark": self.benchmark,
