@@ -275,6 +275,16 @@ def test_fewer_epochs_share_the_beginning_of_more() -> None:
         assert one.fingerprint != other.fingerprint
 
 
+def test_what_fades_shares_with_runs_of_another_length_the_epochs_before_its_onset_only() -> None:
+    late = {"kind": "fading", "strength": 0.05, "onset": 41}
+    config = changed(published(), ("variants", "batch_res_late", "shortcut"), late)
+    short, long = (resolve(changed(config, ("protocol", "epochs"), epochs)) for epochs in (45, 60))
+    one, other = (study.variant_runs("batch_res_late")[0].trajectory for study in (short, long))
+    same = [one.fingerprint_at(epoch) == other.fingerprint_at(epoch) for epoch in range(46)]
+    assert same == [True] * 42 + [False] * 4
+    assert one.fingerprint_at(41) == short.variant_runs("benchmark")[0].trajectory.fingerprint_at(41)
+
+
 def test_compiled_runs_share_no_prefix() -> None:
     compiled = resolve(changed(published(), ("protocol", "compile"), True))
     assert len(compiled.segments) == len(compiled.runs)

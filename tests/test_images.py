@@ -270,7 +270,7 @@ def test_validation_images_do_not_depend_on_how_many_are_trained_on(images: Imag
     np.testing.assert_array_equal(few.test_images, all_of_them.test_images)
     np.testing.assert_array_equal(few.train_images, images.train_images[:3])
     with pytest.raises(
-        UserError, match="data.images_per_class: 3 asked for, but the class '(cat|dog)' has [23] training"
+        UserError, match=r"data.images_per_class: 3 asked for, but the class '(cat|dog)' has [23] training"
     ):
         subset(validating(images, 1), 3)
 

@@ -391,6 +391,21 @@ def test_an_epoch_has_the_full_batches_without_which_a_shortcut_never_acts(kind:
         check_full_batches(folder, most - 1)
 
 
+@pytest.mark.parametrize("kind", ["fading", "same_image"])
+def test_a_kind_has_the_epochs_without_which_it_never_acts(kind: str) -> None:
+    def study(onset: int) -> dict[str, Any]:
+        return overlaid({"variants": {"new": {"shortcut": {"kind": kind, "strength": 0.05, "onset": onset}}}})
+
+    words = (
+        f"found 49, but with protocol.epochs 50 the onset of {kind}, which acts only over 2 epochs or more",
+        "less than 49",
+    )
+    refused(study(49), "variants.new.shortcut.onset", *words)
+    assert sound(resolve(study(48)))
+    grid = {"kinds": ["batch_res", kind], "strengths": [0.05], "onsets": [49]}
+    refused(overlaid({"grid": grid}), "grid.onsets", *words)
+
+
 def test_comparisons_in_a_circle_are_refused_and_chains_are_not() -> None:
     def study(**against: str | None) -> dict[str, Any]:
         new = {name: {"learning_rate": 0.3 + len(name), "against": other} for name, other in against.items()}

@@ -6,16 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from temporal_shortcuts.report.wording import endpoint_head, primary_of
+from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.outputs import Resolved, shortcut_of, sweep_kinds
-
-KINDS = {
-    "batch_res": "batch_res",
-    "epoch_res": "epoch_res",
-    "shuffled": "打乱顺序的 batch_res（对照）",
-    "noise": "同均值同方差的噪声（对照）",
-    "one_bit": "空白对照（只翻转一个权重的最低位）",
-    "fresh_order": "空白对照（换一组数据顺序与增强）",
-}
 
 
 def label(resolved: Resolved, name: str) -> str:
@@ -45,7 +37,7 @@ def _described(resolved: Resolved, name: str) -> str:
 
 def _shortcut(resolved: Resolved, shortcut: Mapping[str, Any]) -> str:
     onset = "从一开始" if shortcut["onset"] == 0 else f"{shortcut['onset']} 轮之后"
-    text = f"{KINDS.get(shortcut['kind'], shortcut['kind'])}，{onset}"
+    text = f"{KINDS[shortcut['kind']].chinese or shortcut['kind']}，{onset}"
     if shortcut["kind"] in sweep_kinds(resolved):
         text += f"，强度 {shortcut['strength']:g}"
     if shortcut.get("stream", 1) != 1:

@@ -19,13 +19,14 @@ from temporal_shortcuts.analysis.tables import WITH_CARRY, Tables, read_sidecar
 from temporal_shortcuts.report import published
 from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs, primary_of
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.outputs import Resolved, carry_variants, is_late, kind_of, reference_of, shortcut_of
 
 Row = dict[str, Any]
 
 FULL_PROTOCOL_SD = 0.15
 """Points: standard deviation of test accuracy over seeds in 60,000 full-size CIFAR-10 trainings (Jordan, ICLR 2024)."""
-CONTROLS = ("null", "shuffled", "noise")
+CONTROLS = ("null", *(name for name, kind in KINDS.items() if kind.role == "control"))
 CHANCE = {"cifar10": 0.1, "digits": 0.1}
 """The share of the test set's largest class, for sources whose classes are known without the tables."""
 

@@ -83,12 +83,17 @@ def check_shortcut(name: str, shortcut: Shortcut, protocol: Protocol, source: So
             source.refuse((*key, option), f"found {found}, but the kind {kind} has no {option}; remove the key.")
     if KINDS[kind].strength and shortcut.strength is None:
         source.refuse(key, f"the key 'strength' is missing, which the kind {kind} needs; the published study has 0.05.")
-    if shortcut.onset >= protocol.epochs:
-        source.refuse((*key, "onset"), too_late(shortcut.onset, protocol.epochs))
+    if late := too_late(kind, shortcut.onset, protocol.epochs):
+        source.refuse((*key, "onset"), late)
 
 
-def too_late(onset: int, epochs: int) -> str:
-    return f"found {onset}, but with protocol.epochs {epochs} an onset must be less than {epochs}."
+def too_late(kind: str, onset: int, epochs: int) -> str | None:
+    """What to say of an onset after which a kind could not act before the last epoch is over, or None."""
+    needed = KINDS[kind].epochs
+    if onset + needed <= epochs:
+        return None
+    why = "an onset" if needed == 1 else f"the onset of {kind}, which acts only over {needed} epochs or more,"
+    return f"found {onset}, but with protocol.epochs {epochs} {why} must be less than {epochs - needed + 1}."
 
 
 def _check_variant(variant: Variant, study: Study, source: Source) -> None:

@@ -103,6 +103,10 @@ class Study:
                 key: value for key, value in plain(variant.settings).items() if key not in ("epochs", "average_from")
             }
             shortcut = variant.shortcut and plain(variant.shortcut)
+            if (
+                shortcut and KINDS[shortcut["kind"]].fades
+            ):  # a matter of the run's length, so its states are of that length only
+                shortcut["fades"] = [shortcut["onset"], self.epochs - 1]
             for seed in variant.seeds:
                 trajectory = Trajectory(seed, settings, self.data.identity, shortcut, self.protocol.average_from)
                 runs.append(Run(name, trajectory, trajectory.fingerprint_at(self.epochs)))
