@@ -44,6 +44,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/share.smk"
+include: "workflow/rules/confirm.smk"
 
 
 rule all:
@@ -55,6 +56,7 @@ rule all:
         FIGURES,
         README,
         FRONT_PAGE,
+        CONFIRMING,
     message:
         f"All of {RESULTS}"
 

@@ -127,6 +127,7 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
         (("endpoint",), "last5"),
         (("margin",), None),
         (("data", "validation_per_class"), None),
+        (("confirm",), None),
     ],
 )
 def test_a_setting_newer_than_the_records_is_not_there_at_its_default(path: Key, value: Any) -> None:
@@ -186,7 +187,15 @@ def test_a_setting_that_does_not_matter_changes_none(path: Key, value: Any) -> N
 def test_each_key_of_a_study_is_known_to_matter_or_not() -> None:
     """A new key must be put into one of the two lists above."""
     tried = {part for path in [path for path, *_ in CHANGE] + [path for path, _ in KEEP] for part in path}
-    apart = {"seeds", "grid", "variants", "data", "protocol", "extends"}  # have tests of their own, or hold others
+    apart = {
+        "confirm",
+        "seeds",
+        "grid",
+        "variants",
+        "data",
+        "protocol",
+        "extends",
+    }  # have tests of their own, or hold others
     for holder in (StudyKeys, Data, Protocol, VariantKeys, Shortcut):
         assert set(holder.model_fields) - tried - apart <= {"source", "dataset"}
 

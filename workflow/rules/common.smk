@@ -17,9 +17,10 @@ def read_study():
 
     `config` then also has how it is run. A job on a cluster takes the study as it was started, edited since or not.
     """
-    global STUDY
+    global STUDY, FILE
     is_own = workflow.overwrite_configfiles or config.keys() & {"data", "extends"}
     files = workflow.overwrite_configfiles if is_own else [ROOT / "config.yaml"]
+    FILE = files[-1] if files else "study.yaml"
     STUDY = api.read_study(*map(os.path.relpath, files), config)
     known = {"study": STUDY.name, "title": STUDY.title, "scale": STUDY.scale, "data": STUDY.data.model_dump()}
     config.update(STUDY.running.model_dump() | known)
@@ -47,6 +48,7 @@ ANALYSED = [f"{RESULTS}/{name}" for name in outputs.tables_of(STUDY.resolved)]
 TABLES = COLLECTED + ANALYSED
 FIGURES = [f"{RESULTS}/figures/{name}" for name in outputs.figures_of(STUDY.resolved)]
 BLOCKS = [f"{RESULTS}/blocks/{name}" for name in outputs.blocks_of(STUDY.resolved)]
+CONFIRMING = [os.path.relpath(Path(FILE).with_name(STUDY.confirm.file))] if STUDY.confirm else []
 README = [f"{RESULTS}/README.md", *BLOCKS]
 IMAGES = [
     f"{DATA}/{name}"

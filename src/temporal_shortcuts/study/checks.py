@@ -13,7 +13,7 @@ from temporal_shortcuts.study.reading import Key, Source, nearest, short
 
 RESERVED = (
     *("all", "data", "prepare", "segment", "record", "records", "collect", "analyse", "tables"),
-    *("draw", "figures", "write_readme", "readme", "front_page", "study", "snapshot", "page", "crate"),
+    *("draw", "figures", "write_readme", "readme", "front_page", "study", "snapshot", "page", "crate", "confirm"),
 )
 """Names of rules, which a variant cannot have because each variant is a target too."""
 
@@ -51,6 +51,7 @@ def check(study: Study, source: Source) -> None:
     for variant in study.variants.values():
         _check_comparison(variant, study, source)
     _check_claims(study, source)
+    _check_confirm(study, source)
 
 
 def _check_protocol(study: Study, source: Source) -> None:
@@ -210,3 +211,28 @@ def _rivals(claim: Claim) -> Iterator[tuple[Key, str]]:
         yield ("than",), claim.than
     for index, name in enumerate(claim.among or ()):
         yield ("among", index), name
+
+
+# -- confirming --------------------------------------------------------------------------------------------------------
+
+
+def _check_confirm(study: Study, source: Source) -> None:
+    """What is confirmed was chosen on other seeds and on other images."""
+    confirm = study.confirm
+    if confirm is None:
+        return
+    if study.evaluated == "test":
+        why = "a study that is confirmed chooses on validation images, but this one is evaluated on the test images"
+        source.refuse(("confirm",), f"{why}; set data.validation_per_class.")
+    if confirm.study == study.name:
+        source.refuse(("confirm", "study"), f"found {confirm.study!r}, which is this study; give it a name of its own.")
+    if used := sorted({seed for variant in study.variants.values() for seed in variant.seeds} & set(confirm.seeds)):
+        sentence = f"found {short(confirm.seeds)}, but this study has chosen with {short(used)}; give it fresh seeds."
+        source.refuse(("confirm", "seeds"), sentence)
+    for index, schedule in enumerate(confirm.schedules or ()):
+        if schedule < study.epochs:
+            sentence = f"found {schedule}, but a run has {study.epochs} epochs; it must be at least {study.epochs}."
+            source.refuse(("confirm", "schedules", index), sentence)
+    if not study.candidates:
+        sentence = "no variant is the benchmark with a temporal shortcut, so there is nothing to choose from; add some."
+        source.refuse(("confirm",), sentence)

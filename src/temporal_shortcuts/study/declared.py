@@ -222,6 +222,24 @@ class Data(Declared):
         return what if self.validation_per_class is None else f"{what}{VALIDATION}{self.validation_per_class}"
 
 
+class Confirm(Declared):
+    """Another study, which confirms on fresh seeds and the test images what does best in this one: its file is made by a rule."""
+
+    study: StudyName = Field(description="its name, and that of its file, which is made beside this one")
+    title: _text(200) | None = Field(None, description="one sentence that says what it is")
+    checksum: Checksum = Field(description="of its data, which are this study's with the test images to evaluate on")
+    seeds: Seeds = Field(description="none of which this study has")
+    schedules: Annotated[Distinct[Annotated[Whole, Field(ge=1, le=100000)]], Field(min_length=1)] | None = Field(
+        None,
+        description="schedule_epochs, for each of which it has a benchmark and a claim; the benchmark's if not given",
+    )
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        return f"{self.study}.yaml"
+
+
 class Running(Declared):
     """How a study is run and kept: nothing here changes a number."""
 
@@ -257,6 +275,7 @@ class StudyKeys(Running):
     margin: Number | None = added(
         None, gt=0, le=100, description="points: a difference that is surely smaller is negligible; null for none"
     )
+    confirm: Confirm | None = added(None, description="the study that confirms what does best in this one")
     variants: dict[Name, VariantKeys | None] = Field(
         min_length=1, description="name of a variant -> what is different in it; null takes an extended study's away"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from temporal_shortcuts.files import write_atomically
-from temporal_shortcuts.study.declared import Claim, Data, Declared, Protocol, Running, Shortcut, StudyKeys
+from temporal_shortcuts.study.declared import Claim, Confirm, Data, Declared, Protocol, Running, Shortcut, StudyKeys
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.segments import RECIPE, Run, Segment, Trajectory, evaluated_images, fingerprint, forest
 
@@ -79,6 +79,7 @@ class Study:
     margin: float | None
     variants: dict[str, Variant]
     claims: list[Claim]
+    confirm: Confirm | None = None
     running: Running = field(default_factory=Running)
 
     @property
@@ -89,6 +90,18 @@ class Study:
     def evaluated(self) -> Literal["test", "validation"]:
         """Which images every accuracy of the study is of, but for the training accuracy."""
         return evaluated_images(self.data.identity)
+
+    @property
+    def candidates(self) -> list[Variant]:
+        """The variants that are the benchmark with a temporal shortcut, which is no control and no null arm."""
+        return [
+            variant
+            for variant in self.variants.values()
+            if variant.against == self.benchmark
+            and variant.differences.keys() == {"shortcut"}
+            and variant.shortcut is not None
+            and KINDS[variant.shortcut.kind].role == "shortcut"
+        ]
 
     @property
     def data_folder(self) -> str:
@@ -156,7 +169,8 @@ class Study:
     @cached_property
     def resolved(self) -> dict[str, Any]:
         """The content of study.json, from which all but `running` can be read again."""
-        added = {"endpoint": self.endpoint, "margin": self.margin}
+        confirm = self.confirm and self.confirm.model_dump(exclude_none=True)
+        added = {"endpoint": self.endpoint, "margin": self.margin, "confirm": confirm}
         later = {key: getattr(self.data, key) for key in ("dataset", "validation_per_class")}
         return {
             "study": self.name,
@@ -235,6 +249,7 @@ def study_of(resolved: Mapping[str, Any]) -> Study:
         resolved.get("margin"),
         variants,
         [Claim.model_validate(claim) for claim in resolved["claims"]],
+        Confirm.model_validate(resolved["confirm"]) if "confirm" in resolved else None,
     )
 
 

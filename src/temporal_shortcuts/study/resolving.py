@@ -43,6 +43,7 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Stud
         keys.margin,
         variants,
         keys.claims,
+        keys.confirm,
         Running(**{key: getattr(keys, key) for key in Running.model_fields}),
     )
     check(study, source)
