@@ -198,8 +198,8 @@ def test_touching_an_edited_study_hides_no_stale_table(done: Workplace, tmp_path
 
 def test_a_study_is_kept_while_it_runs_and_others_may_run_it_too(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from temporal_shortcuts import errors, places; "
-        "errors.main(lambda: places.keep(Path('study.json'), Path(sys.argv[1]), edited=sys.argv[2] == 'edited')); "
+        "import sys, time; from pathlib import Path; from temporal_shortcuts import errors, folders; "
+        "errors.main(lambda: folders.hold_study(Path('study.json'), Path(sys.argv[1]), edited=sys.argv[2] == 'edited')); "
         "print('held', flush=True); time.sleep(60)"
     )
 
@@ -293,8 +293,8 @@ def test_killed_at_random_instants_it_ends_with_the_same_bytes(done: Workplace, 
 
 def test_files_are_made_by_one_process_at_a_time_and_given_back_by_a_kill(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from temporal_shortcuts import places; "
-        "places.claim(sys.argv[2:], Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from temporal_shortcuts import folders; "
+        "folders.hold_files(sys.argv[2:], Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 

@@ -13,7 +13,7 @@ from typing import Literal
 class Kind:
     """What a kind needs and when it can act."""
 
-    role: Literal["shortcut", "control", "null"] = "shortcut"
+    role: Literal["shortcut", "control", "null_arm"] = "shortcut"
     """A control has a carry without its information; a null arm has none, and differs from its reference by chance alone."""
     strength: bool = True
     first_epoch: int = 0
@@ -47,6 +47,6 @@ KINDS = {
     "same_image": Kind(full_batches=1, epochs=2, chinese="同一图像（same_image）"),
     "shuffled": Kind("control", full_batches=2, colour="#CC79A7", chinese="打乱顺序的 batch_res（对照）"),
     "noise": Kind("control", full_batches=2, colour="#4A2C6B", chinese="同均值同方差的噪声（对照）"),
-    "one_bit": Kind("null", strength=False, chinese="空白对照（只翻转一个权重的最低位）"),
-    "fresh_order": Kind("null", strength=False, stream=True, chinese="空白对照（换一组数据顺序与增强）"),
+    "one_bit": Kind("null_arm", strength=False, chinese="空白对照（只翻转一个权重的最低位）"),
+    "fresh_order": Kind("null_arm", strength=False, stream=True, chinese="空白对照（换一组数据顺序与增强）"),
 }

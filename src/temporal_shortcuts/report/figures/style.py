@@ -43,9 +43,9 @@ SMALLEST_SPAN = 0.2
 """Points that an axis of accuracies or differences spans at least, so that nothing looks large that is not."""
 
 COLOURS = {
-    **{name: kind.colour for name, kind in KINDS.items() if kind.role != "null"},
+    **{name: kind.colour for name, kind in KINDS.items() if kind.role != "null_arm"},
     "reference": "#000000",
-    "null": "#666666",
+    "null_arm": "#666666",
     "learning_rate": "#009E73",
     "other": "#E69F00",
 }
@@ -54,7 +54,7 @@ PUBLISHED = {"marker": "D", "facecolors": "white", "edgecolors": "black", "linew
 
 KIND_NAMES = {
     **{name: f"{name} (control)" for name, kind in KINDS.items() if kind.role == "control"},
-    "null": "null arm",
+    "null_arm": "null arm",
     "learning_rate": "learning rate",
     "reference": "benchmark",
     "other": "other",
