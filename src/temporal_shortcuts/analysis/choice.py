@@ -6,6 +6,7 @@ beforehand (`confirm` in its file): fresh seeds, and the schedules. It is evalua
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from scipy import special
 
-from temporal_shortcuts.analysis.statistics import SMALLEST_N
+from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study, Variant, resolve
 from temporal_shortcuts.study.declared import Data, Protocol, StudyKeys
@@ -22,8 +24,8 @@ from temporal_shortcuts.study.model import plain
 
 RULE = (
     "Of all variants that are the benchmark with a temporal shortcut (controls and null arms apart), the one whose paired difference from "
-    "the benchmark has the highest lower end of its 95 % t interval, at the study's endpoint on its validation images; of equal "
-    "ones the first by name."
+    "the benchmark has the highest lower bound, at the study's endpoint on its validation images; of equal ones the first by name. "
+    "The bound is the lower end of the 95 % t interval with the standard deviation pooled over all these variants."
 )
 
 
@@ -35,13 +37,16 @@ class Choice:
     n: int
     mean: float
     low: float
-    high: float
     among: int
     """How many candidates there were."""
 
 
 def choose(study: Study, comparisons: pd.DataFrame) -> Choice:
-    """What `RULE` chooses from comparisons.csv. Raises `UserError` where no candidate has enough pairs of seeds for an interval."""
+    """What `RULE` chooses from comparisons.csv. Raises `UserError` where no candidate has enough pairs of seeds for a test.
+
+    A candidate's own standard deviation, from three seeds, is small by chance for some of many: with it the choice would be worse
+    (docs/statistics.md has how much).
+    """
     names = [variant.name for variant in study.candidates]
     rows = comparisons[(comparisons["endpoint"] == study.endpoint) & comparisons["variant"].isin(names)]
     rows = rows[rows["n"] >= SMALLEST_N]
@@ -50,9 +55,14 @@ def choose(study: Study, comparisons: pd.DataFrame) -> Choice:
             f"{study.name}: none of its {len(names)} candidates has {SMALLEST_N} pairs of seeds with the benchmark, which a choice "
             "needs; give the study more seeds."
         )
-    best = rows.sort_values(["t_low", "variant"], ascending=[False, True]).iloc[0]
-    ends = (float(best[column]) for column in ("mean_difference", "t_low", "t_high"))
-    return Choice(study.variants[best["variant"]], int(best["n"]), *ends, len(names))
+    freedom = rows["n"] - 1
+    pooled = math.sqrt((freedom * rows["sd_difference"] ** 2).sum() / freedom.sum())
+    reach = float(special.stdtrit(freedom.sum(), 1 - LEVEL / 2)) * pooled / rows["n"] ** 0.5
+    rows = rows.assign(low=rows["mean_difference"] - reach)
+    best = rows.sort_values(["low", "variant"], ascending=[False, True]).iloc[0]
+    return Choice(
+        study.variants[best["variant"]], int(best["n"]), float(best["mean_difference"]), float(best["low"]), len(names)
+    )
 
 
 def confirming(study: Study, comparisons: pd.DataFrame, data: Mapping[str, Any]) -> str:
@@ -68,8 +78,8 @@ def confirming(study: Study, comparisons: pd.DataFrame, data: Mapping[str, Any])
         f"the study {study.name}. {RULE}"
     )
     found = (
-        f"Chosen of {choice.among}: {choice.variant.name}, by {choice.mean:+.2f} [{choice.low:+.2f}, {choice.high:+.2f}] points, "
-        f"n = {choice.n}, at the endpoint {study.endpoint}."
+        f"Chosen of {choice.among}: {choice.variant.name}, with a difference of {choice.mean:+.2f} points and a lower bound of "
+        f"{choice.low:+.2f}, n = {choice.n}, at the endpoint {study.endpoint}."
     )
     head = "\n#\n".join(textwrap.fill(text, 120, initial_indent="# ", subsequent_indent="# ") for text in (said, found))
     return (

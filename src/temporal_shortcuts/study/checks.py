@@ -234,5 +234,7 @@ def _check_confirm(study: Study, source: Source) -> None:
             sentence = f"found {schedule}, but a run has {study.epochs} epochs; it must be at least {study.epochs}."
             source.refuse(("confirm", "schedules", index), sentence)
     if not study.candidates:
-        sentence = "no variant is the benchmark with a temporal shortcut, so there is nothing to choose from; add some."
+        sentence = (
+            "no variant is the benchmark with a temporal shortcut, so there is nothing to choose from; write some."
+        )
         source.refuse(("confirm",), sentence)

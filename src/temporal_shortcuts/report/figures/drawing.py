@@ -57,8 +57,8 @@ def draw(study: Study, tables: Tables, folder: Path, names: Iterable[str] = ()) 
             raise UserError(f"{name} is no figure of the study {study.name}: choose from {', '.join(offered)}.")
         drawing, title = DRAWINGS[name]
         with style():
-            said = title.format(study.evaluated)
-            save(drawing(study, tables), folder / name, f"{said[0].upper()}{said[1:]} ({study.name})")
+            said = title.format(study.evaluated, study.evaluated.capitalize())
+            save(drawing(study, tables), folder / name, f"{said} ({study.name})")
 
 
 # -- one row a variant -------------------------------------------------------------------------------------------------
@@ -231,8 +231,8 @@ def _rate_curve(
 DRAWINGS: dict[str, tuple[Drawing, str]] = {
     "forest.svg": (differences.forest, "Paired differences with 95 % intervals"),
     "sweep.svg": (differences.sweep, "Paired difference over onset and strength"),
-    "carry.svg": (curves.carry, "train accuracy, {0} accuracy, and {0} accuracy with the carry left on"),
-    "final_accuracy.svg": (final_accuracy, "{0} accuracy of each variant, every seed"),
+    "carry.svg": (curves.carry, "Train accuracy, {0} accuracy, and {0} accuracy with the carry left on"),
+    "final_accuracy.svg": (final_accuracy, "{1} accuracy of each variant, every seed"),
     "learning_curves.svg": (curves.learning_curves, "Learning curves"),
     "late_differences.svg": (curves.late_differences, "Paired differences after a late onset, epoch by epoch"),
     "learning_rates.svg": (learning_rates, "Accuracy over the learning rate"),
