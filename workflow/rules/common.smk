@@ -48,7 +48,9 @@ ANALYSED = [f"{RESULTS}/{name}" for name in outputs.tables_of(STUDY)]
 TABLES = COLLECTED + ANALYSED
 FIGURES = [f"{RESULTS}/figures/{name}" for name in outputs.figures_of(STUDY)]
 BLOCKS = [f"{RESULTS}/blocks/{name}" for name in outputs.blocks_of(STUDY)]
-CONFIRMING = [os.path.relpath(Path(FILE).with_name(STUDY.confirm.file))] if STUDY.confirm else []
+# What lies beside results/ shows no results that are put elsewhere.
+IN_PLACE = Path(config["results"]).absolute() == Path("results").absolute()
+CONFIRMING = [os.path.relpath(Path(FILE).with_name(STUDY.confirm.file))] if STUDY.confirm and IN_PLACE else []
 README = [f"{RESULTS}/README.md", *BLOCKS]
 IMAGES = [
     f"{DATA}/{name}"
