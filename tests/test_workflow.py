@@ -321,3 +321,26 @@ def test_two_snakemakes_at_once_do_not_harm_each_other(done: Workplace, tmp_path
     other.run(*targets)
     of_both = {name: content for name, content in records_of(done).items() if name.split("/")[1] in targets}
     assert records_of(other) == of_both
+
+
+def test_verify_trains_again_and_finds_a_changed_digit(done: Workplace, tmp_path: Path) -> None:
+    place = done.copy(tmp_path / "copy")
+    (place.folder / "studies").mkdir()
+    text = (place.folder / "tiny.yaml").read_text()
+    (place.folder / "studies" / "tiny.yaml").write_text(text.replace("extends: config", "extends: ../config"))
+    command = [sys.executable, "workflow/scripts/verify.py", "--study", "results/tiny/study.json"]
+    command += ["--folder", "build/verify", "lr_0.1/seed0"]
+    status, said = place.attempt(*command)
+    assert status == 0, said
+    assert "1 of 1 records equal the committed ones byte for byte" in said
+    assert len(list((place.folder / "build").glob("verify/results/tiny/records/*/*.csv"))) == 1, (
+        "it trains what is asked"
+    )
+    (record,) = (place.results / "records" / "lr_0.1").glob("*.csv")
+    record.write_text(record.read_text()[:-2] + "7\n")
+    status, said = place.attempt(*command)
+    assert status == 1
+    assert "lr_0.1 seed 0: different record" in said
+    status, said = place.attempt(*command[:-1], "lr_0.1/seed9")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "results/tiny/study.json has no run 'lr_0.1/seed9': name variants, or <variant>/seed<k>." in said
