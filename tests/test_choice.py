@@ -108,6 +108,23 @@ def test_the_confirming_study_has_the_candidate_fresh_seeds_and_the_test_images(
     assert "# Chosen of 2: late, with a difference of +0.20 points and a lower bound of" in text
 
 
+@pytest.mark.parametrize("schedules", [[20, 4], [20], None])
+def test_each_schedule_has_its_own_benchmark_in_whatever_order(schedules: list[int] | None) -> None:
+    """Also where the benchmark, and not the protocol, says what the exploring study's schedule is."""
+    config = changed(EXPLORING, ("confirm", "schedules"), schedules)
+    config = changed(config, ("protocol", "schedule_epochs"), 30)
+    for name in config["variants"]:
+        config["variants"][name]["schedule_epochs"] = 4
+    made = resolve(yaml.safe_load(choice.confirming(resolve(config), comparisons(FOUND), DATA)))
+    assert [variant.settings.schedule_epochs for variant in made.variants.values()] == [
+        schedule for schedule in schedules or [4] for _ in ("benchmark", "late")
+    ]
+    for claim in made.claims:
+        candidate, benchmark = made.variants[claim.variant], made.variants[claim.than]
+        assert (candidate.against, benchmark.against, benchmark.shortcut) == (claim.than, None, None)
+        assert candidate.differences.keys() == {"shortcut"}
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [

@@ -82,9 +82,8 @@ def confirming(study: Study, comparisons: pd.DataFrame, data: Mapping[str, Any])
         f"{choice.low:+.2f}, n = {choice.n}, at the endpoint {study.endpoint}."
     )
     head = "\n#\n".join(textwrap.fill(text, 120, initial_indent="# ", subsequent_indent="# ") for text in (said, found))
-    return (
-        f"{head}\n{yaml.safe_dump(declared, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)}"
-    )
+    body = yaml.safe_dump(declared, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    return f"{head}\n{body}"
 
 
 def _declared(study: Study, candidate: Variant, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,14 +98,11 @@ def _declared(study: Study, candidate: Variant, data: Mapping[str, Any]) -> dict
         suffix, words = ("", "") if schedule == own else (f"-schedule-{schedule}", f", schedule of {schedule} epochs")
         names = [f"{variant.name}{suffix}" for variant in (benchmark, candidate)]
         labels = [f"{variant.label}{words}" for variant in (benchmark, candidate)]
-        settings = _changed(plain(benchmark.settings), plain(study.protocol)) | (
-            {} if schedule == study.protocol.schedule_epochs else {"schedule_epochs": schedule}
-        )
-        against = (
-            [{"against": None}, {"against": names[0]}] if suffix else [{}, {}]
-        )  # the first are the study's benchmark, and against it
-        variants[names[0]] = {"label": labels[0], **settings, **against[0]}
-        variants[names[1]] = {"label": labels[1], **settings, **against[1], "shortcut": plain(candidate.shortcut)}
+        settings = plain(benchmark.settings.model_copy(update={"schedule_epochs": schedule}))
+        changed = _changed(settings, plain(study.protocol))
+        shortcut = plain(candidate.shortcut)
+        variants[names[0]] = {"label": labels[0], **changed, "against": None}
+        variants[names[1]] = {"label": labels[1], **changed, "against": names[0], "shortcut": shortcut}
         text = f"{labels[1]} beats {labels[0]}"
         claims.append({"id": f"gain{suffix}", "text": text, "test": "better", "variant": names[1], "than": names[0]})
     kept = {key: value for key, value in data.items() if value is not None and key in Data.model_fields}
