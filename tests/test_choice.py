@@ -40,8 +40,10 @@ EXPLORING: dict[str, Any] = {
         "control": {"shortcut": {"kind": "noise", "strength": 0.2, "onset": 2}},
         "no_effect": {"shortcut": {"kind": "one_bit", "onset": 2}},
         "smoothing": {"label_smoothing": 0.1},
+        "claimed": {"shortcut": {"kind": "batch_res", "strength": 1, "onset": 2}},
         "both": {"label_smoothing": 0.1, "shortcut": {"kind": "mixed", "strength": 0.2, "onset": 2}},
     },
+    "claims": [{"id": "harms", "text": "It harms", "test": "not_better", "variant": "claimed", "than": "benchmark"}],
     "confirm": {"study": "confirming", "checksum": "sha256:" + "2" * 64, "seeds": [7, 8], "schedules": [4, 20]},
 }
 DATA = {"name": "digits", "path": None, "urls": None, "dataset": None, "archive_checksum": None} | EXPLORING["data"]
@@ -54,7 +56,7 @@ def comparisons(rows: Mapping[str, tuple[float, float]], n: int = 3, endpoint: s
     return table.assign(n=n, endpoint=endpoint)
 
 
-FOUND = {"early": (0.1, 0.01), "late": (0.2, 0.3), "control": (3.0, 0.1), "both": (3.0, 0.1)}
+FOUND = {"early": (0.1, 0.01), "late": (0.2, 0.3), "control": (3.0, 0.1), "both": (3.0, 0.1), "claimed": (3.0, 9.0)}
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def exploring() -> Study:
 
 
 def test_the_highest_lower_bound_is_chosen_of_the_candidates_alone(exploring: Study) -> None:
-    """No control, no null arm, and nothing that differs from the benchmark in more than its shortcut."""
+    """No control, no null arm, nothing that a claim is about, and nothing that differs from the benchmark in more than its shortcut."""
     chosen = choice.choose(exploring, comparisons(FOUND))
     assert (chosen.variant.name, chosen.n, chosen.mean, chosen.among) == ("late", 3, 0.2, 2)
     pooled = ((0.01**2 + 0.3**2) / 2) ** 0.5
@@ -132,7 +134,11 @@ def test_each_schedule_has_its_own_benchmark_in_whatever_order(schedules: list[i
         (("confirm", "study"), "exploring", ("confirm.study", "'exploring'", "this study")),
         (("confirm", "seeds"), [7, 2], ("confirm.seeds", "[7, 2]", "chosen with [2]", "fresh seeds")),
         (("confirm", "schedules"), [4, 3], ("confirm.schedules.1", "found 3", "at least 4")),
-        (("variants",), {"benchmark": {}, "other": {"label_smoothing": 0.1}}, ("confirm:", "nothing to choose from")),
+        (
+            ("variants",),
+            {"benchmark": {}, "claimed": EXPLORING["variants"]["claimed"]},
+            ("confirm:", "nothing to choose from"),
+        ),
         (("confirm", "checksum"), "sha256:0", ("confirm.checksum", "64 small hexadecimal digits")),
     ],
 )
@@ -155,7 +161,7 @@ def test_the_file_is_made_with_the_tables_and_no_other_may_stand(tmp_path: Path)
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "config.yaml", clone)
     (clone / "studies").mkdir()
-    small = {name: EXPLORING["variants"][name] for name in ("benchmark", "early", "late")}
+    small = {name: EXPLORING["variants"][name] for name in ("benchmark", "early", "late", "claimed")}
     file, made = (clone / "studies" / name for name in ("exploring.yaml", "confirming.yaml"))
     file.write_text(yaml.safe_dump(changed(EXPLORING, ("variants",), small)))
     write_results(resolve(yaml.safe_load(file.read_text())), clone / "results" / "exploring")

@@ -23,9 +23,10 @@ from temporal_shortcuts.study.declared import Data, Protocol, StudyKeys
 from temporal_shortcuts.study.model import plain
 
 RULE = (
-    "Of all variants that are the benchmark with a temporal shortcut (controls and null arms apart), the one whose paired difference from "
-    "the benchmark has the highest lower bound, at the study's endpoint on its validation images; of equal ones the first by name. "
-    "The bound is the lower end of the 95 % t interval with the standard deviation pooled over all these variants."
+    "Of all variants that are the benchmark with a temporal shortcut (apart from controls, null arms and what a claim of the study is "
+    "about), the one whose paired difference from the benchmark has the highest lower bound, at the study's endpoint on its validation "
+    "images; of equal ones the first by name. The bound is the lower end of the 95 % t interval with the standard deviation pooled over "
+    "all these variants."
 )
 
 

@@ -108,11 +108,16 @@ class Study:
 
     @property
     def candidates(self) -> list[Variant]:
-        """The variants that are the benchmark with a temporal shortcut, which is no control and no null arm."""
+        """The variants that are the benchmark with a temporal shortcut and are there to be chosen from.
+
+        That is no control and no null arm, nor a variant that a claim is about: of that the study has said beforehand what it expects.
+        """
+        claimed = {claim.variant for claim in self.claims}
         return [
             variant
             for variant in self.variants.values()
-            if variant.against == self.benchmark
+            if variant.name not in claimed
+            and variant.against == self.benchmark
             and variant.differences.keys() == {"shortcut"}
             and variant.shortcut is not None
             and KINDS[variant.shortcut.kind].role == "shortcut"
