@@ -110,7 +110,7 @@ def test_a_study_without_claims_or_comparisons_leaves_their_sections_out(tmp_pat
 
 
 def test_a_study_of_one_epoch_has_points_and_no_last_five(tmp_path: Path) -> None:
-    folder = changed(tmp_path / "short", lambda resolved: None)
+    folder = changed(tmp_path / "short", lambda resolved: resolved["protocol"].update(epochs=1))
     metrics, runs = pd.read_csv(folder / "metrics.csv"), pd.read_csv(folder / "runs.csv")
     metrics[metrics["epoch"] == 1].to_csv(folder / "metrics.csv", index=False)
     runs.assign(epochs=1).to_csv(folder / "runs.csv", index=False)
