@@ -43,6 +43,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/ladder.smk"
 include: "workflow/rules/share.smk"
 
 
@@ -55,6 +56,7 @@ rule all:
         FIGURES,
         README,
         FRONT_PAGE,
+        LADDER,
     message:
         f"All of {RESULTS}"
 

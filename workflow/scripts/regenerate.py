@@ -1,4 +1,4 @@
-"""Make the tables, figures and READMEs of all studies again from their records, and the repository's README. Never trains.
+"""Make the tables, figures and READMEs of all studies again from their records, the ladder, and the repository's README. Never trains.
 
 With --check this is done in a copy, and what differs from the files that are there ends the program with a diff and status 1.
 A study whose results are there must have every record; one that has records only is in progress, and left alone by --check.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from temporal_shortcuts import api, errors
 from temporal_shortcuts.analysis import records
-from temporal_shortcuts.study import Study, outputs
+from temporal_shortcuts.study import Study, ladder, outputs
 
 STAGES = ("collect", "analyse", "draw", "readme")
 SCRIPTS = Path(__file__).parent
@@ -64,6 +64,9 @@ def _regenerate(studies: list[Study], root: Path) -> None:
         study.write(file)
         for stage in STAGES:
             _run(stage, "--study", str(file))
+    rungs = ladder.rungs_of(ROOT / ladder.FILE) if (ROOT / ladder.FILE).is_file() else []
+    if any(study.name in rungs for study in studies):
+        _run("ladder", "--ladder", str(ROOT / ladder.FILE), "--results", str(root / "results"))
     readmes = [str(root / name) for name in READMES if (root / name).is_file()]
     if readmes:
         _run("splice", "--results", str(root / "results"), *readmes)

@@ -7,7 +7,7 @@ one for each block and language (`headline.en.jinja`, `headline.zh.jinja`) and `
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,12 @@ def evidence(claim: dict[str, Any], unit: str = " points") -> str:
 
 def render(study: Study, tables: Tables, folder: Path, template: str, language: str, prefix: str) -> str:
     """A template's text for a study. `folder` holds the records, `prefix` precedes each link to a file of it."""
-    text = _environment().get_template(template).render(_context(study, tables, folder, language, prefix))
+    return rendered(template, _context(study, tables, folder, language, prefix))
+
+
+def rendered(template: str, context: Mapping[str, Any]) -> str:
+    """A template's text, without spaces at the ends of lines and with one empty line at most between paragraphs."""
+    text = _environment().get_template(template).render(context)
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
