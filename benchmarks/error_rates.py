@@ -22,6 +22,7 @@ import numpy as np
 from temporal_shortcuts.analysis.statistics import resolution
 from temporal_shortcuts.analysis.verdicts import VERDICTS, decide
 from temporal_shortcuts.api import read_study
+from temporal_shortcuts.study import Claim
 
 STUDY = read_study(Path(__file__).parents[1] / "studies" / "decide.yaml").resolved
 MARGIN, BENCHMARK = STUDY["margin"], STUDY["benchmark"]
@@ -115,8 +116,9 @@ def simulate(
     truth = {name: difference * (margin or MARGIN) / MARGIN for name, difference in truth.items()}
     family = [claim | {"margin": margin} for claim in CLAIMS if margin is not None or claim["test"] != "negligible"]
     found: dict[str, Counter[str]] = {claim["id"]: Counter() for claim in family}
+    claims = [Claim.model_validate(claim) for claim in family]
     for _ in range(draws):
-        verdicts = decide(family, draw(rng, truth, deviation, images), resolution(images))
+        verdicts = decide(claims, draw(rng, truth, deviation, images), resolution(images))
         for claim, verdict in zip(family, verdicts, strict=True):
             found[claim["id"]][verdict] += 1
         wrong += any(is_wrong(claim, verdict, truth) for claim, verdict in zip(family, verdicts, strict=True))

@@ -8,7 +8,7 @@ import runpy
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -188,3 +188,28 @@ def run_program(name: str, *arguments: str | Path) -> int:
     finally:
         sys.argv = before
     return 0
+
+
+def made_study(
+    variants: Mapping[str, Mapping[str, Any]], claims: Sequence[Mapping[str, Any]] = (), **keys: Any
+) -> Study:
+    """A study of nothing but what is given: of each variant any of `against`, `published`, `settings`, as study.json has them."""
+    common = {"seeds": [0], "against": None, "published": None, "settings": {}}
+    return study_of_json(
+        {
+            "study": "made",
+            "title": "A made study",
+            "scale": "none",
+            "data": {"source": "digits", "name": "digits", "checksum": "sha256:" + "0" * 64},
+            "protocol": {},
+            "seeds": [0],
+            "benchmark": next(iter(variants)),
+            "tolerance": 0.02,
+            "variants": {
+                name: common | {"label": name} | given | {"settings": {"shortcut": None} | given.get("settings", {})}
+                for name, given in variants.items()
+            },
+            "claims": [{"text": claim["id"]} | claim for claim in claims],
+        }
+        | keys
+    )

@@ -20,10 +20,12 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
+from synthetic import made_study
 
 from temporal_shortcuts.analysis.statistics import MOST_N, pairs_needed, pairs_to_decide, sign_flip_p
 from temporal_shortcuts.analysis.verdicts import COLUMNS, VERDICTS, decide, judge, step_down, verdicts
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.study import Claim, Study
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "statistics.md"
@@ -47,7 +49,15 @@ FAILS = {"id": "fails", "text": "v fails", "test": "fails_to_converge", "variant
 
 def verdicts_on(claims: list[dict[str, Any]], percent: dict[str, Any]) -> pd.DataFrame:
     """Verdicts from values in percent, `variant: [value of seed 0, of seed 1, ...]`, one row a claim's id."""
-    return verdicts({"claims": claims}, runs_of(percent)).set_index("id")
+    return verdicts(study_with(claims), runs_of(percent)).set_index("id")
+
+
+def study_with(claims: list[dict[str, Any]], **keys: Any) -> Study:
+    return made_study({"b": {}, "v": {"against": "b"}, "w": {"against": "b"}}, claims, **keys)
+
+
+def claims_of(family: list[dict[str, Any]]) -> list[Claim]:
+    return study_with(family).claims
 
 
 def runs_of(percent: dict[str, Any], endpoint: str = "last5") -> pd.DataFrame:
@@ -122,17 +132,17 @@ def test_a_margin_may_come_from_the_study_or_the_claim_and_so_may_the_endpoint()
     values = {"b": np.full(6, 80.0), "v": around(80.2, 6, 0.02)}
     runs = runs_of(values).assign(averaged=lambda runs: runs["last5"][::-1].to_numpy())
     claims = [BETTER, {**BETTER, "id": "own", "margin": 0.1}, {**NOT_BETTER, "endpoint": "averaged"}, FAILS]
-    table = verdicts({"claims": claims, "margin": 0.3}, runs).set_index("id")
+    table = verdicts(study_with(claims, margin=0.3), runs).set_index("id")
     assert table["verdict"].tolist()[:3] == ["negligible", "supported", "negligible"]
     assert table["endpoint"].tolist() == ["last5", "last5", "averaged", "last5"]
     assert table["margin"].tolist() == pytest.approx([0.3, 0.1, 0.3, math.nan], nan_ok=True)
-    table = verdicts({"claims": claims, "margin": 0.3, "endpoint": "averaged"}, runs).set_index("id")
+    table = verdicts(study_with(claims, margin=0.3, endpoint="averaged"), runs).set_index("id")
     assert table["endpoint"].tolist() == ["averaged"] * 4
     assert table["estimate"].tolist()[:3] == pytest.approx([-0.2] * 3, rel=1e-4)  # the two variants change places
     with pytest.raises(UserError, match="rests on the endpoint re_estimated, which the records do not hold"):
-        verdicts({"claims": claims, "endpoint": "re_estimated"}, runs)
-    with pytest.raises(UserError, match="same has the margin None"):
-        verdicts({"claims": [{**NEGLIGIBLE, "margin": None}]}, runs)
+        verdicts(study_with(claims, endpoint="re_estimated"), runs)
+    with pytest.raises(UserError, match="same is about a margin and has none"):
+        verdicts(study_with([{**NEGLIGIBLE, "margin": None}]), runs)
 
 
 def test_best_of_within_the_margin_is_a_tie() -> None:
@@ -156,8 +166,8 @@ def test_the_interval_of_best_of_is_that_of_the_smallest_difference() -> None:
 def test_a_diverged_run_has_failed_to_converge() -> None:
     nine_to_one = runs_of({"v": [90.0] * 3}).assign(diverged_epoch=pd.array([2, 2, 2], "Int64"))
     claim = {**FAILS, "threshold": 0.6}
-    assert verdicts({"claims": [claim]}, nine_to_one)["verdict"].item() == "supported"
-    assert verdicts({"claims": [claim]}, nine_to_one.assign(diverged_epoch=pd.NA))["verdict"].item() == "contradicted"
+    assert verdicts(study_with([claim]), nine_to_one)["verdict"].item() == "supported"
+    assert verdicts(study_with([claim]), nine_to_one.assign(diverged_epoch=pd.NA))["verdict"].item() == "contradicted"
 
 
 @pytest.mark.parametrize(("mean", "verdict"), [(12, "supported"), (28, "contradicted"), (20.5, "undecided")])
@@ -241,14 +251,12 @@ def test_columns_text_and_bytes() -> None:
     claim = {**BETTER, "published": "92.05 % against 91.98 %"}
     rows = [(name, k, 0.8 + 0.01 * k * (name == "v")) for name in "vb" for k in range(4)]
     runs = pd.DataFrame(rows, columns=["variant", "seed", "last5"])
-    table = verdicts({"claims": [claim, FAILS]}, runs)
+    table = verdicts(study_with([claim, FAILS]), runs)
     assert table.columns.tolist() == COLUMNS
     assert table["published"].tolist() == ["92.05 % against 91.98 %", ""]
-    again = verdicts({"claims": [claim, FAILS]}, runs.sample(frac=1, random_state=1))
+    again = verdicts(study_with([claim, FAILS]), runs.sample(frac=1, random_state=1))
     assert again.to_csv(index=False) == table.to_csv(index=False)
-    assert verdicts({}, runs).columns.tolist() == COLUMNS
-    with pytest.raises(UserError, match="the test of x is worse; it must be better"):
-        verdicts({"claims": [{"id": "x", "test": "worse", "variant": "v"}]}, runs)
+    assert verdicts(study_with([]), runs).columns.tolist() == COLUMNS
 
 
 def test_without_margins_the_steps_are_holms() -> None:
@@ -324,7 +332,7 @@ def test_every_verdict_agrees_with_the_recomputation(margin: float | None) -> No
         sd, n = rng.choice([0.05, 0.2, 1.0]), rng.integers(3, 11, 3)
         means = 80 + rng.choice([0, 0, 0.3, -0.3, 1.5, -4], 3)
         values = {v: dict(enumerate(rng.normal(m, sd, k))) for v, m, k in zip("bvw", means, n, strict=True)}
-        ours = [row["verdict"] for row in judge(family, {"last5": values}, floor=0.1)]
+        ours = [row["verdict"] for row in judge(claims_of(family), {"last5": values}, floor=0.1)]
         assert ours == recomputed(family, values, floor=0.1)
         seen += ours
     assert set(seen) == {"supported", "contradicted", "undecided", *(["negligible"] if margin else [])}
@@ -380,7 +388,7 @@ def simulate(draws: int, sizes: list[int], means: dict[str, float], seed: int) -
     for draw, n in enumerate(itertools.islice(itertools.cycle(sizes), draws)):
         luck = rng.normal(0, 1, n)
         values = {name: dict(enumerate(mean + luck + rng.normal(0, 1, n))) for name, mean in means.items()}
-        rows += [{"draw": draw, **row} for row in judge(FAMILY, {"last5": values})]
+        rows += [{"draw": draw, **row} for row in judge(claims_of(FAMILY), {"last5": values})]
     return pd.DataFrame(rows).set_index("draw")
 
 
@@ -421,7 +429,7 @@ def test_a_claim_with_the_needed_n_is_decided_four_times_in_five(claim: dict, si
     found = []
     for _ in range(draws):
         values = {"v": dict(enumerate(rng.normal(means, 1, n))), "b": dict.fromkeys(range(n), limit)}
-        found += [row["verdict"] for row in judge([{**claim, "endpoint": "last5"}], {"last5": values})]
+        found += [row["verdict"] for row in judge(claims_of([{**claim, "endpoint": "last5"}]), {"last5": values})]
     assert 0.80 - slack(0.8, draws) <= found.count("supported") / draws <= 0.84 + slack(0.8, draws)
     assert found.count("contradicted") == 0
 
@@ -434,7 +442,7 @@ def test_with_a_margin_the_needed_n_decides_either_way_four_times_in_five(claim:
     found = []
     for _ in range(draws):
         values = {"v": dict(enumerate(rng.normal(80 + effect, 0.4, n))), "b": dict.fromkeys(range(n), 80.0)}
-        found += decide([{**claim, "endpoint": "e"}], {"e": values})
+        found += decide(claims_of([{**claim, "endpoint": "final"}]), {"final": values})
     decided = 1 - found.count("undecided") / draws
     assert 0.80 - slack(0.8, draws) <= decided <= 0.88 + slack(0.8, draws)
 
@@ -447,7 +455,7 @@ def test_needed_n_with_a_margin_is_more_than_did_not_decide() -> None:
 
 def test_needed_n_is_for_the_observed_effect_at_the_level_of_the_test() -> None:
     runs = {"b": np.full(4, 80.0), "v": around(80.5, 4), "w": around(80.0, 4)}
-    table = verdicts_on([BETTER, {**BEST_OF, "id": "b best"}, {**BETTER, "id": "w best", "variant": "w"}], runs)
+    table = verdicts_on([BETTER, {**BEST_OF, "id": "b_best"}, {**BETTER, "id": "w_best", "variant": "w"}], runs)
     level = 0.05 / 3
     assert table["level"].tolist() == pytest.approx([level] * 3, rel=1e-5)
     # b is behind v by 0.5: to contradict "b is best" takes half the level, since it has two rivals

@@ -72,7 +72,7 @@ def stages(done: Workplace) -> Iterator[tuple[str, str]]:
     for name in (
         outputs.COLLECTED[0],
         outputs.TABULATED[0],
-        f"figures/{outputs.figures_of(study_of(done).resolved)[0]}",
+        f"figures/{outputs.figures_of(study_of(done))[0]}",
     ):
         yield f"results/tiny/{name}", "results"
     yield "results/tiny/README.md", "results"
@@ -222,7 +222,7 @@ def test_a_run_that_diverges_is_a_result_and_stands_in_every_table_figure_and_te
     assert read.runs.set_index("variant").loc["wild", "diverged_epoch"] in (1, 2)
     assert read.summary.set_index("variant")["diverged"].to_dict() == {"benchmark": 0, "batch_res_late": 0, "wild": 1}
     assert "| wild | 1 |" in (done.results / "README.md").read_text()
-    assert {f"figures/{name}" for name in outputs.figures_of(study_of(done).resolved)} <= set(done.files())
+    assert {f"figures/{name}" for name in outputs.figures_of(study_of(done))} <= set(done.files())
 
 
 # -- many ----------------------------------------------------------------------------------------------------------------

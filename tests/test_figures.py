@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ from temporal_shortcuts.study.outputs import (
     PAIRS_AT_LEAST,
     carry_variants,
     figures_of,
-    kind_of,
     late_variants,
     sweep_cells,
     sweep_kinds,
@@ -83,11 +83,11 @@ def sweep(folder: Path) -> tuple[Study, Tables]:
     ],
 )
 def test_a_study_has_the_figures_that_apply(overlays, more):
-    assert set(figures_of(study_of(*overlays).resolved)) == ALWAYS | more
+    assert set(figures_of(study_of(*overlays))) == ALWAYS | more
 
 
 def test_every_figure_can_be_drawn_and_no_other():
-    named = {name for study in (SMALL, CARRY, SWEEP) for name in figures_of(study_of(study).resolved)}
+    named = {name for study in (SMALL, CARRY, SWEEP) for name in figures_of(study_of(study))}
     assert named == set(drawing.DRAWINGS)
 
 
@@ -102,15 +102,15 @@ def test_the_list_needs_nothing_heavy():
 
 
 def test_a_sweep_leaves_out_what_is_not_comparable():
-    resolved = study_of(SWEEP).resolved
-    assert sweep_kinds(resolved) == ["batch_res", "epoch_res"]
-    assert sweep_cells(resolved, "batch_res") == {
+    study = study_of(SWEEP)
+    assert sweep_kinds(study) == ["batch_res", "epoch_res"]
+    assert sweep_cells(study, "batch_res") == {
         (onset, strength): f"batch_res-{strength:g}-{onset}" for strength in (0.05, 0.2) for onset in (0, 4)
     }
     other = study_of(
         SWEEP, {"variants": {"odd": {"momentum": 0.5, "shortcut": {"kind": "batch_res", "strength": 0.9, "onset": 2}}}}
     )
-    assert sweep_cells(other.resolved, "batch_res") == sweep_cells(resolved, "batch_res")
+    assert sweep_cells(other, "batch_res") == sweep_cells(study, "batch_res")
 
 
 # -- the same bytes ----------------------------------------------------------------------------------------------------
@@ -123,10 +123,11 @@ def test_figures_are_the_same_bytes_in_another_process_and_with_other_defaults(s
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONHASHSEED": "7", "TZ": "Asia/Shanghai"}
     environment |= {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "SOURCE_DATE_EPOCH": "1"}
     code = (
-        "import json, sys; from pathlib import Path; from temporal_shortcuts.report.figures import drawing\n"
+        "import json, sys; from pathlib import Path; from temporal_shortcuts.study import load_resolved\n"
+        "from temporal_shortcuts.report.figures import drawing\n"
         "from temporal_shortcuts.analysis.tables import Tables\n"
         "for source, *names in json.loads(sys.argv[1]):\n"
-        "    study, target = json.loads(Path(source, 'study.json').read_text()), Path(sys.argv[2], Path(source).name)\n"
+        "    study, target = load_resolved(Path(source, 'study.json')), Path(sys.argv[2], Path(source).name)\n"
         "    drawing.draw(study, Tables.read(Path(source)), target, names)\n"
     )
     drawn = [
@@ -168,13 +169,13 @@ def test_other_numbers_make_other_figures(small, folder, tmp_path):
     changed.loc[(changed["endpoint"] == "last5") & (changed["variant"] == "batch_res_late"), "mean_difference"] += 0.1
     other = Tables(**(vars(tables) | {"comparisons": changed}))
     for read, target in ((tables, "as_is"), (other, "changed")):
-        drawing.draw(study.resolved, read, tmp_path / target, ["forest.svg"])
+        drawing.draw(study, read, tmp_path / target, ["forest.svg"])
     assert (tmp_path / "as_is/forest.svg").read_bytes() != (tmp_path / "changed/forest.svg").read_bytes()
 
 
 def test_an_unknown_figure_is_named(small, tmp_path):
     with pytest.raises(UserError, match=r"sweep\.svg is no figure of the study small"):
-        drawing.draw(small[0].resolved, small[1], tmp_path, ["sweep.svg"])
+        drawing.draw(small[0], small[1], tmp_path, ["sweep.svg"])
     assert not list(tmp_path.iterdir())
 
 
@@ -189,9 +190,9 @@ def test_steady_rounds_coordinates_and_numbers_identifiers():
 def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small):
     study, tables = small
     rows = tables.comparisons[tables.comparisons["endpoint"] == "last5"].reset_index(drop=True)
-    axes, numbers = differences.forest(study.resolved, tables).axes
+    axes, numbers = differences.forest(study, tables).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == [
-        study.resolved["variants"][name]["label"] for name in rows["variant"]
+        study.variants[name].label for name in rows["variant"]
     ]
     low, high = axes.get_xlim()
     assert low < 0 < high
@@ -204,7 +205,7 @@ def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small)
         for pair in differences.pair_differences(tables.runs, row["variant"], row["against"], "last5"):
             place = round(float(np.clip(pair, low, high)), 6), round(index + 0.27, 6)
             assert (place in drawn) == inside, "each pair is in sight, at the edge if it lies beyond"
-        reported = published.difference(study.resolved, row["variant"], row["against"])
+        reported = published.difference(study, row["variant"], row["against"])
         if low <= reported <= high:
             assert (round(reported, 6), round(index - 0.3, 6)) in drawn
     assert not low <= -81.98, "one published value is far off and must not flatten the rest"
@@ -246,10 +247,10 @@ def test_an_interval_of_two_seeds_does_not_stretch_the_axis():
 
 def test_each_panel_of_the_curves_repeats_its_reference(small):
     study, tables = small
-    panels = curves.curve_panels(study.resolved)
-    assert sorted(name for names in panels for name in names) == sorted(set(study.resolved["variants"]) - {"benchmark"})
+    panels = curves.curve_panels(study)
+    assert sorted(name for names in panels for name in names) == sorted(set(study.variants) - {"benchmark"})
     assert ["batch_res_start", "batch_res_late"] in panels
-    drawn = curves.learning_curves(study.resolved, tables).axes
+    drawn = curves.learning_curves(study, tables).axes
     for axes, names in zip(drawn, panels, strict=False):
         lines = [line for line in axes.lines if len(line.get_xdata()) > 2]
         starts = [6 if name.endswith(("_late", "_arm")) else 1 for name in names]
@@ -266,10 +267,10 @@ def test_each_panel_of_the_curves_repeats_its_reference(small):
 
 def test_differences_after_a_late_onset_are_of_equal_seeds(small):
     study, tables = small
-    names = late_variants(study.resolved)
+    names = late_variants(study)
     assert names == ["batch_res_late", "epoch_res_late", "null_arm"]
     accuracy = tables.metrics.set_index(["variant", "seed", "epoch"])["test_accuracy"]
-    drawn = curves.late_differences(study.resolved, tables).axes
+    drawn = curves.late_differences(study, tables).axes
     for axes, name in zip(drawn, names, strict=True):
         zero, *pairs, mean = axes.lines
         assert set(zero.get_ydata()) == {0}
@@ -288,8 +289,8 @@ def test_differences_after_a_late_onset_are_of_equal_seeds(small):
 
 def test_no_difference_is_drawn_of_fewer_pairs_than_a_verdict_needs():
     assert PAIRS_AT_LEAST == SMALLEST_N
-    assert late_variants(study_of(SMALL, {"seeds": [0, 1]}).resolved) == []
-    assert late_variants(study_of(SMALL, {"variants": {"null_arm": {"seeds": [0, 7, 8]}}}).resolved) == [
+    assert late_variants(study_of(SMALL, {"seeds": [0, 1]})) == []
+    assert late_variants(study_of(SMALL, {"variants": {"null_arm": {"seeds": [0, 7, 8]}}})) == [
         "batch_res_late",
         "epoch_res_late",
     ]
@@ -297,11 +298,11 @@ def test_no_difference_is_drawn_of_fewer_pairs_than_a_verdict_needs():
 
 def test_the_carry_figure_shows_each_shortcut_that_is_evaluated_with_it(carry):
     study, tables = carry
-    names = carry_variants(study.resolved)
+    names = carry_variants(study)
     assert "epoch_res_published" in names
     assert "benchmark" not in names
-    drawn = curves.carry(study.resolved, tables).axes
-    assert [axes.get_title() for axes in drawn[: len(names)]] == [study.resolved["variants"][n]["label"] for n in names]
+    drawn = curves.carry(study, tables).axes
+    assert [axes.get_title() for axes in drawn[: len(names)]] == [study.variants[n].label for n in names]
     assert all(len(axes.lines) == 4 for axes in drawn[: len(names)])
 
 
@@ -309,9 +310,9 @@ def test_undecided_cells_of_a_sweep_are_hatched(sweep):
     study, tables = sweep
     rows = tables.comparisons[tables.comparisons["endpoint"] == "last5"].set_index("variant")
     assert rows.loc["epoch_res-0.2-0", "p_holm"] <= 0.05
-    for axes, kind in zip(differences.sweep(study.resolved, tables).axes, ("batch_res", "epoch_res"), strict=False):
+    for axes, kind in zip(differences.sweep(study, tables).axes, ("batch_res", "epoch_res"), strict=False):
         hatched = {(patch.get_x(), patch.get_y()) for patch in axes.patches if patch.get_hatch()}
-        cells = sweep_cells(study.resolved, kind)
+        cells = sweep_cells(study, kind)
         expected = {
             (onset // 4, 0 if strength == 0.2 else 1)
             for (onset, strength), name in cells.items()
@@ -326,11 +327,11 @@ def test_undecided_cells_of_a_sweep_are_hatched(sweep):
 def test_two_seeds_decide_nothing(sweep):
     study, tables = sweep
     two = Tables(**(vars(tables) | {"comparisons": tables.comparisons.assign(n=2, p_holm=0.001)}))
-    for axes in differences.sweep(study.resolved, two).axes[:2]:
+    for axes in differences.sweep(study, two).axes[:2]:
         assert sum(bool(patch.get_hatch()) for patch in axes.patches) == 4
     filled = [
         collection
-        for collection in differences.forest(study.resolved, two).axes[0].collections
+        for collection in differences.forest(study, two).axes[0].collections
         if collection.get_sizes()[:1] == 52 and not np.allclose(collection.get_facecolor(), 1)
     ]
     assert not filled
@@ -386,8 +387,8 @@ def drawn(tables: Tables, study: Study) -> dict[str, Figure]:
     """Every figure of the study, laid out as it is saved."""
     figures = {}
     with style.style():
-        for name in figures_of(study.resolved):
-            figures[name] = drawing.DRAWINGS[name][0](study.resolved, tables)
+        for name in figures_of(study):
+            figures[name] = drawing.DRAWINGS[name][0](study, tables)
             figures[name].draw_without_rendering()
     return figures
 
@@ -439,13 +440,13 @@ def test_each_curve_of_a_panel_differs_from_every_other_and_is_named(tmp_path, n
         tmp_path, {"protocol": {"epochs": 8, "width": 8}, "seeds": [0, 1, 2], "claims": []}, unusual
     )
     with style.style():
-        figure = curves.learning_curves(study.resolved, tables)
-    for axes, names in zip(figure.axes, curves.curve_panels(study.resolved), strict=False):
+        figure = curves.learning_curves(study, tables)
+    for axes, names in zip(figure.axes, curves.curve_panels(study), strict=False):
         entries = axes.get_legend().get_lines()
         looks = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in entries]
         assert len(set(looks)) == len(looks) == 1 + len(names)
         labels = ["".join(text.get_text().split()) for text in axes.get_legend().get_texts()]
-        assert labels[1:] == ["".join(study.resolved["variants"][one]["label"].split()) for one in names]
+        assert labels[1:] == ["".join(study.variants[one].label.split()) for one in names]
 
 
 def test_one_epoch_is_a_point(tmp_path):
@@ -501,14 +502,14 @@ def test_a_panel_without_published_values_is_not_drawn(tmp_path, small):
         tmp_path, {"protocol": {"epochs": 8, "width": 8}, "seeds": [0], "claims": []}, UNUSUAL["nine rates"]
     )
     for file in ("learning_rates.svg", "final_accuracy.svg"):
-        assert len(drawing.DRAWINGS[file][0](study.resolved, tables).axes) == 1
-        assert len(drawing.DRAWINGS[file][0](small[0].resolved, small[1]).axes) == 2
+        assert len(drawing.DRAWINGS[file][0](study, tables).axes) == 1
+        assert len(drawing.DRAWINGS[file][0](small[0], small[1]).axes) == 2
 
 
 def test_a_margin_is_a_band_in_the_forest(small):
     study, tables = small
-    assert not differences.forest(study.resolved, tables).axes[0].patches
-    (band,) = differences.forest(dict(study.resolved) | {"margin": 0.3}, tables).axes[0].patches
+    assert not differences.forest(study, tables).axes[0].patches
+    (band,) = differences.forest(replace(study, margin=0.3), tables).axes[0].patches
     assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((-0.3, 0.3))
 
 
@@ -526,14 +527,14 @@ def test_a_word_that_is_too_wide_is_broken():
 
 def test_a_kind_keeps_its_colour_and_the_benchmark_is_black():
     for overlay in ("demo.yaml", "laptop.yaml", "slips.yaml", SWEEP):
-        resolved = study_of(overlay).resolved
-        for name in resolved["variants"]:
-            colour = style.colour_of(resolved, name)
+        study = study_of(overlay)
+        for name in study.variants:
+            colour = style.colour_of(study, name)
             if name == "benchmark":
                 assert colour == "#000000"
-            elif kind_of(resolved, name) in DIAGRAMS:
-                assert colour == style.COLOURS[kind_of(resolved, name)]
-            elif kind_of(resolved, name) != "reference":
+            elif study.variants[name].kind in DIAGRAMS:
+                assert colour == style.COLOURS[study.variants[name].kind]
+            elif study.variants[name].kind != "reference":
                 assert colour != "#000000"
 
 
@@ -560,16 +561,14 @@ def test_colours_stay_apart_for_colour_blind_readers(vision):
 def test_the_diagrams_name_the_strength_only_if_there_is_one(small, sweep):
     for (study, tables), said in ((small, "× 0.05"), (sweep, "× strength")):
         for name in DIAGRAMS:
-            texts = {
-                text.get_text() for text in drawing.DRAWINGS[f"{name}.svg"][0](study.resolved, tables).axes[0].texts
-            }
+            texts = {text.get_text() for text in drawing.DRAWINGS[f"{name}.svg"][0](study, tables).axes[0].texts}
             assert any(said in text for text in texts)
             assert any(text.startswith(name) for text in texts)
 
 
 def test_a_study_of_one_variant_and_one_seed_has_figures(tmp_path):
-    nothing = {name: None for name in study_of().resolved["variants"] if name != "benchmark"}
+    nothing = {name: None for name in study_of().variants if name != "benchmark"}
     study, tables = tabulated(tmp_path, {"variants": nothing, "claims": [], "seeds": [3], "protocol": {"epochs": 3}})
-    assert figures_of(study.resolved) == ["final_accuracy.svg", "learning_curves.svg", "stable_epoch.svg"]
-    drawing.draw(study.resolved, tables, tmp_path / "figures")
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == set(figures_of(study.resolved))
+    assert figures_of(study) == ["final_accuracy.svg", "learning_curves.svg", "stable_epoch.svg"]
+    drawing.draw(study, tables, tmp_path / "figures")
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == set(figures_of(study))

@@ -28,7 +28,8 @@ LADDER = {
     "title": "Does it hold?",
     "endpoint": "averaged",
     "rungs": [
-        {"study": name, "images": 10000, "variants": ["batch_res_late", "epoch_res_late", "null_arm"]} for name in OVERLAYS
+        {"study": name, "images": 10000, "variants": ["batch_res_late", "epoch_res_late", "null_arm"]}
+        for name in OVERLAYS
     ],
 }
 
@@ -103,7 +104,10 @@ def test_a_rung_that_has_not_run_is_in_progress_and_has_no_number(tmp_path: Path
 def test_without_a_finished_rung_nothing_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = place(tmp_path / "none", finished=0)
     assert collect(file) == 2
-    assert "no rung is finished; run one with `snakemake --cores 2 --configfile studies/width2.yaml`" in capsys.readouterr().err
+    assert (
+        "no rung is finished; run one with `snakemake --cores 2 --configfile studies/width2.yaml`"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "none" / "results").exists()
 
 
@@ -133,7 +137,13 @@ def test_the_trend_is_found_where_there_is_one_and_rarely_where_there_is_none() 
     assert (ladders.trend(rows(0.5, sizes, spreads, rng, kinds=100))["p"] <= 0.05).mean() > 0.9
 
 
-@pytest.mark.parametrize("table", [rows(0.5, (10, 5), (0.1, 0.1), np.random.default_rng(0)), rows(0.5, (10, 5, 2), (0.1,) * 3, np.random.default_rng(0))])
+@pytest.mark.parametrize(
+    "table",
+    [
+        rows(0.5, (10, 5), (0.1, 0.1), np.random.default_rng(0)),
+        rows(0.5, (10, 5, 2), (0.1,) * 3, np.random.default_rng(0)),
+    ],
+)
 def test_two_rungs_and_two_pairs_are_too_few_for_a_trend(table: pd.DataFrame) -> None:
     assert ladders.trend(table)[["slope", "p"]].isna().all(axis=None)
 
@@ -159,7 +169,9 @@ def test_a_wrong_ladder_ends_in_one_sentence(
     assert said.count("\n") == 1
 
 
-def test_tables_of_another_study_than_is_declared_are_not_taken(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_of_another_study_than_is_declared_are_not_taken(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(whole.parents[1], tmp_path / "edited")
     study = tmp_path / "edited" / "studies" / "width2.yaml"
     study.write_text(study.read_text().replace("title: A small invented study", "title: Another"))

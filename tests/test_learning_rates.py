@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
-from synthetic import study_of
+from synthetic import made_study, study_of
 
 from temporal_shortcuts.analysis import learning_rates as rates
 from temporal_shortcuts.analysis import tables
@@ -18,13 +18,12 @@ from temporal_shortcuts.analysis.variance import variance
 from temporal_shortcuts.study import load_resolved
 
 LAPTOP = Path(__file__).parents[1] / "results" / "laptop"
-STUDY = {
-    "benchmark": "b",
-    "variants": {
-        name: {"against": against, "null_arm": False, "settings": {"learning_rate": rate, "shortcut": None}}
+STUDY = made_study(
+    {
+        name: {"against": against, "settings": {"learning_rate": rate}}
         for name, against, rate in (("b", None, 0.01), ("small", "b", 0.001), ("large", "b", 0.1))
-    },
-}
+    }
+)
 
 
 def curves(epochs: int = 30, seeds: int = 4) -> pd.DataFrame:
@@ -81,7 +80,7 @@ def test_only_rates_of_the_benchmark_count_and_one_seed_is_enough() -> None:
     assert alone[["low", "high", "difference_low", "p"]].isna().all(axis=None)
     read = tables.Tables.read(LAPTOP)
     study = load_resolved(LAPTOP / "study.json")
-    again = rates.learning_rates(study.resolved, read.metrics)
+    again = rates.learning_rates(study, read.metrics)
     assert list(dict.fromkeys(again["variant"])) == ["lr_0.001", "benchmark", "lr_0.1"]
 
 
@@ -109,7 +108,7 @@ def branches(within: float, between: float, seeds: int, rng: np.random.Generator
 
 def test_components_are_those_of_a_mixed_model() -> None:
     runs = branches(0.4, 0.3, 40, np.random.default_rng(0))
-    row = variance(study_of(ARMS).resolved, runs).iloc[0]
+    row = variance(study_of(ARMS), runs).iloc[0]
     fitted = MixedLM(100 * runs["last5"], np.ones(len(runs)), groups=runs["seed"]).fit(reml=True)
     assert row["sd_within"] == pytest.approx(math.sqrt(fitted.scale), rel=1e-3)
     assert row["sd_between"] == pytest.approx(math.sqrt(fitted.cov_re.iloc[0, 0]), rel=1e-2)
@@ -120,18 +119,18 @@ def test_components_are_those_of_a_mixed_model() -> None:
 
 
 def test_the_interval_of_the_share_covers() -> None:
-    resolved, rng, covered, draws = study_of(ARMS).resolved, np.random.default_rng(1), 0, 400
+    study, rng, covered, draws = study_of(ARMS), np.random.default_rng(1), 0, 400
     for _ in range(draws):
-        row = variance(resolved, branches(0.4, 0.3, 10, rng)).iloc[0]
+        row = variance(study, branches(0.4, 0.3, 10, rng)).iloc[0]
         covered += row["low"] <= 0.16 / 0.25 <= row["high"]
     assert covered / draws == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / draws))
 
 
 def test_no_variance_between_seeds_and_too_few_seeds() -> None:
-    resolved = study_of(ARMS).resolved
+    study = study_of(ARMS)
     apart = branches(0.4, 0.0, 10, np.random.default_rng(2))
-    assert variance(resolved, apart)["share_within"].item() <= 1
-    assert variance(resolved, apart)["high"].item() == 1
-    assert math.isnan(variance(resolved, apart[apart["seed"] == 0])["sd_within"].item())
+    assert variance(study, apart)["share_within"].item() <= 1
+    assert variance(study, apart)["high"].item() == 1
+    assert math.isnan(variance(study, apart[apart["seed"] == 0])["sd_within"].item())
     same = apart.assign(last5=0.8)
-    assert math.isnan(variance(resolved, same)["share_within"].item())
+    assert math.isnan(variance(study, same)["share_within"].item())

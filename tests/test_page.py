@@ -87,8 +87,8 @@ def test_a_curve_is_the_mean_over_the_seeds(demo: Path) -> None:
 
 
 def test_curves_that_share_colour_and_dash_differ_in_shade() -> None:
-    resolved = load_resolved(ROOT / "results" / "sweep" / "study.json").resolved
-    looks = [pages._look(resolved, name) for name in resolved["variants"]]
+    study = load_resolved(ROOT / "results" / "sweep" / "study.json")
+    looks = [pages._look(study, name) for name in study.variants]
     assert len({(look["colour"], look["dash"]) for look in looks}) == len(looks) == 31
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
+from synthetic import made_study
 
 from temporal_shortcuts.analysis import endpoints as e
 from temporal_shortcuts.analysis import statistics as s
@@ -308,15 +309,15 @@ def test_the_tables_in_the_docs_are_computed() -> None:
 
 # The study's tables ---------------------------------------------------------------------------------------------------
 
-STUDY = {
-    "variants": {
-        "benchmark": {"against": None, "published": 0.9198},
+STUDY = made_study(
+    {
+        "benchmark": {"published": 0.9198},
         "z": {"against": "benchmark", "published": 0.9205},
-        "null": {"against": "benchmark", "null_arm": True, "published": None},
-        "a": {"against": "z", "published": None},
+        "null": {"against": "benchmark", "settings": {"shortcut": {"kind": "one_bit", "onset": 1}}},
+        "a": {"against": "z"},
         "absent": {"against": "benchmark", "published": 0.1},
     }
-}
+)
 
 
 def runs_of(seeds: dict[str, list[int]]) -> pd.DataFrame:
@@ -354,9 +355,9 @@ def test_comparisons_are_the_same_bytes_from_rows_in_any_order() -> None:
     assert "-0.0," not in once
 
 
-def test_a_study_without_comparisons_and_a_run_that_stands_twice() -> None:
-    assert s.comparisons({"variants": {"benchmark": {"against": None}}}, RUNS).empty
-    with pytest.raises(UserError, match="benchmark, seed 0 stands twice"):
+def test_a_study_without_comparisons_and_a_run_with_two_rows() -> None:
+    assert s.comparisons(made_study({"benchmark": {}}), RUNS).empty
+    with pytest.raises(UserError, match="two rows of benchmark, seed 0"):
         s.comparisons(STUDY, pd.concat([RUNS, RUNS.iloc[:1]]))
 
 
@@ -373,7 +374,7 @@ def test_rounding_keeps_six_digits_and_whole_numbers() -> None:
 
 # Seeds and test images ------------------------------------------------------------------------------------------------
 
-PAIR = {"variants": {"b": {"against": None}, "v": {"against": "b"}}}
+PAIR = made_study({"b": {}, "v": {"against": "b"}})
 
 
 def answers(rng: np.random.Generator, seeds: int, images: int, gain: float = 0.0) -> dict[tuple[str, int], np.ndarray]:
@@ -436,5 +437,5 @@ def test_image_bootstrap_rows_depend_on_their_own_runs_only() -> None:
     correct = answers(np.random.default_rng(12), 4, 100)
     alone = s.image_bootstrap(PAIR, correct)
     more = {("other", 0): np.ones(100, bool), **dict(reversed(correct.items())), ("v", 9): np.ones(100, bool)}
-    study = {"variants": {"other": {"against": "b"}, **PAIR["variants"]}}
+    study = made_study({"other": {"against": "b"}, "b": {}, "v": {"against": "b"}})
     assert s.image_bootstrap(study, more).iloc[1:].to_csv(index=False) == alone.to_csv(index=False)

@@ -54,18 +54,18 @@ def test_runs_hold_the_endpoints_of_each_run(small):
 
 def test_summary_and_stability_follow_from_the_runs(small):
     study, _, read = small
-    assert list(read.summary["variant"]) == list(study.resolved["variants"])
+    assert list(read.summary["variant"]) == list(study.variants)
     row = read.summary.set_index("variant").loc["benchmark"]
     own = read.runs[read.runs["variant"] == "benchmark"]
     assert (row["n"], row["diverged"], row["published"]) == (3, 0, 0.9198)
-    assert row["label"] == study.resolved["variants"]["benchmark"]["label"]
+    assert row["label"] == study.variants["benchmark"].label
     assert row["last5_mean"] == pytest.approx(own["last5"].mean(), rel=1e-5)
     assert row["best_sd"] == pytest.approx(own["best"].std(ddof=1), rel=1e-5)
     assert read.summary.set_index("variant").loc["lr_diverged", "diverged"] == 3
     stable = read.stability.set_index("variant").loc["benchmark"]
     assert stable["stable_epoch_min"] == own["stable_epoch"].min()
     assert stable["stable_epoch_mean"] == pytest.approx(own["stable_epoch"].mean(), rel=1e-5)
-    assert stable["tolerance"] == study.resolved["tolerance"]
+    assert stable["tolerance"] == study.tolerance
 
 
 def test_one_seed_is_enough_for_the_tables(tmp_path):
@@ -104,7 +104,7 @@ def test_all_endpoints_stand_in_the_tables_and_the_declared_one_decides(tmp_path
     row = read.comparisons.set_index(["endpoint", "variant"]).loc[("averaged", "batch_res_late")]
     assert late["estimate"] == row["mean_difference"]
     assert set(read.variance["kind"]) == {"one_bit", "fresh_order"}
-    assert {f"{name}.csv" for name in ("decision_cost", "learning_rates", "variance")} < set(tables_of(study.resolved))
+    assert {f"{name}.csv" for name in ("decision_cost", "learning_rates", "variance")} < set(tables_of(study))
 
 
 def test_the_test_set_says_how_many_images_and_what_chance_is(small, tmp_path):
@@ -123,7 +123,7 @@ def test_the_programs_write_the_same_bytes(small, tmp_path):
     target = write_results(study, tmp_path / "small")
     for program in ("collect", "analyse"):
         assert run_program(program, "--study", target) == 0
-    for name in (*COLLECTED, *tables_of(study.resolved)):
+    for name in (*COLLECTED, *tables_of(study)):
         assert (target.parent / name).read_bytes() == (folder / name).read_bytes(), name
 
 

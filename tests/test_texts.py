@@ -14,6 +14,7 @@ from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report import chinese, facts, markdown, numbers, published, texts, wording
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.model import plain
 from temporal_shortcuts.study.outputs import BLOCKS, blocks_of, figures_of
 
 LATE = {key: {"shortcut": {"onset": 41}} for key in ("batch_res_late", "epoch_res_late", "null_arm")}
@@ -53,15 +54,15 @@ def everything(study: Study, tables: Tables, folder: Path) -> str:
 def test_every_decimal_in_a_text_is_in_a_table(small):
     study, tables, folder = small
     known = set(re.findall(r"\d+\.\d+", study.text())) | {
-        f"{100 * study.resolved['tolerance']:.1f}",
+        f"{100 * study.tolerance:.1f}",
         "2.14",
         "3.11",
     }  # versions
     known |= {f"{facts.FULL_PROTOCOL_SD}", published.FLOP.removesuffix("e15")}
     known |= {
         f"{100 * row['mean']:.2f}"
-        for claim in facts.claims_of(study.resolved, tables)
-        for row in facts.means(study.resolved, tables, claim)
+        for claim in facts.claims_of(study, tables)
+        for row in facts.means(study, tables, claim)
     }
     for table in (tables.summary, tables.comparisons, tables.image_bootstrap, tables.claims, tables.learning_rates):
         values = abs(table.select_dtypes("number").to_numpy(float).ravel())
@@ -121,7 +122,7 @@ def test_the_headline_answers_with_its_numbers_and_scale(small):
     assert answer.startswith(
         "**Not decided at this scale: “batch_res after 6 epochs”, the report's best, differs from “benchmark ("
     )
-    assert wording.scale(study.resolved) in answer
+    assert wording.scale(study) in answer
     row = tables.comparisons.query("endpoint == 'last5' and variant == 'batch_res_late'").iloc[0]
     assert f"{numbers.points(row['mean_difference'])} points" in answer
     found = tables.claims["verdict"].value_counts()
@@ -237,17 +238,17 @@ def test_a_margin_and_a_claims_own_endpoint_are_said(small):
 
 
 def test_a_value_of_another_onset_is_not_called_published():
-    demo = study_of("demo.yaml").resolved
+    demo = study_of("demo.yaml")
     assert published.accuracy(demo, "benchmark") == 0.9198
     assert published.accuracy(demo, "batch_res_start") == 0.9172
     assert published.accuracy(demo, "batch_res_late") != published.accuracy(demo, "batch_res_late"), "nan"
     assert wording.published_cell(demo, "batch_res_late") == "92.05 % (batch_res after 41 epochs)"
-    assert published.accuracy(study_of("laptop.yaml").resolved, "batch_res_late") == 0.9205
+    assert published.accuracy(study_of("laptop.yaml"), "batch_res_late") == 0.9205
 
 
 def test_a_value_of_a_study_of_ones_own_is_its_own():
     own = {"variants": {"mine": {"learning_rate": 0.3, "published": 0.5}}}
-    assert published.accuracy(study_of(SMALL, own).resolved, "mine") == 0.5
+    assert published.accuracy(study_of(SMALL, own), "mine") == 0.5
 
 
 @pytest.mark.parametrize("name", ["headline", "discussion", "comparisons"])
@@ -260,11 +261,12 @@ def test_a_winner_that_the_report_never_had_is_not_named(tmp_path, name):
 
 def test_the_published_values_are_those_of_config_yaml():
     """One home would be better: config.yaml has to hold them for study.json, the report's protocol is in published.py."""
-    resolved = study_of().resolved
-    values = {variant["published"] for variant in resolved["variants"].values()}
+    study = study_of()
+    values = {variant.published for variant in study.variants.values()}
     assert values == {run.accuracy for run in published.RUNS}
-    assert all(published.run_elsewhere(resolved, name) is None for name in resolved["variants"])
-    assert all(resolved["protocol"][key] == value for key, value in published.PROTOCOL.items())
+    assert all(published.run_elsewhere(study, name) is None for name in study.variants)
+    protocol = plain(study.protocol)
+    assert all(protocol[key] == value for key, value in published.PROTOCOL.items())
 
 
 # -- how many epochs, how high is chance --------------------------------------------------------------------------------
@@ -276,7 +278,7 @@ def test_the_published_values_are_those_of_config_yaml():
 )
 def test_texts_say_how_many_epochs_were_averaged(tmp_path, epochs, said):
     late = dict.fromkeys(("batch_res_late", "epoch_res_late", "null_arm"))
-    claims = [claim for claim in study_of().resolved["claims"] if "late" not in str(claim)]
+    claims = [claim for claim in study_of().claims if "late" not in str(claim)]
     text = everything(
         *tabulated(tmp_path, SMALL, {"protocol": {"epochs": epochs}, "variants": late, "claims": claims}), tmp_path
     )
@@ -290,14 +292,14 @@ def test_texts_say_how_many_epochs_were_averaged(tmp_path, epochs, said):
 def test_chance_follows_from_the_classes_of_the_test_set(others, share, limit):
     study, tables, _ = next(given for given in others if given[0].name == "carry")
     changed = Tables(**(vars(tables) | {"summary": tables.summary.assign(chance=share)}))
-    assert facts.chance_limit(study.resolved, changed) == pytest.approx(limit, abs=1e-4)
+    assert facts.chance_limit(study, changed) == pytest.approx(limit, abs=1e-4)
 
 
 def test_nothing_is_called_above_chance_where_chance_is_not_known(tmp_path):
     images = {"data": {"source": "image_folder", "path": "x.tar.xz", "archive_checksum": None}}
     study, tables = tabulated(tmp_path, CARRY, images)
     tables = replace(tables, summary=tables.summary.drop(columns="chance", errors="ignore"))
-    assert {row["outcome"] for row in facts.carried(study.resolved, tables)} == {"unknown"}
+    assert {row["outcome"] for row in facts.carried(study, tables)} == {"unknown"}
     assert "is not judged" in rendered(study, tables, tmp_path, "discussion")
     assert "chance" not in rendered(study, tables, tmp_path, "headline")
 
@@ -371,16 +373,16 @@ def test_variants_of_another_schedule_are_discussed(folder):
     study, tables = tabulated(folder / "annealed", SMALL, {"variants": annealed})
     for language in ("en", "zh"):
         discussion = rendered(study, tables, folder / "annealed", "discussion", language)
-        for row in facts.rescheduled(study.resolved, tables):
+        for row in facts.rescheduled(study, tables):
             assert discussion.count(numbers.interval(row["t_low"], row["t_high"])) == 1
-    assert [row["variant"] for row in facts.rescheduled(study.resolved, tables)] == list(annealed)
+    assert [row["variant"] for row in facts.rescheduled(study, tables)] == list(annealed)
 
 
 def test_a_family_of_nothing_but_a_null_arm_decides_nothing(small):
     study, tables, _ = small
     null = tables.comparisons[tables.comparisons["null_arm"]]
-    assert facts.decidable(study.resolved, Tables(**(vars(tables) | {"comparisons": null})))["n"] == 0
-    assert facts.decidable(study.resolved, tables)["n"] == 3
+    assert facts.decidable(study, Tables(**(vars(tables) | {"comparisons": null})))["n"] == 0
+    assert facts.decidable(study, tables)["n"] == 3
 
 
 def test_the_usual_schedule_is_not_discussed(small):
@@ -404,10 +406,10 @@ def test_where_the_10_percent_comes_from_follows_from_the_records(others, correc
             values
         )
     changed = Tables(**(vars(tables) | {"metrics": metrics}))
-    assert [pair["cause"] for pair in facts.accountings(study.resolved, changed)] == [cause]
+    assert [pair["cause"] for pair in facts.accountings(study, changed)] == [cause]
     text = rendered(study, changed, folder, "headline")
     assert numbers.percent(published[1]) in text
-    assert wording.scale(study.resolved) in text
+    assert wording.scale(study) in text
     sayings = {
         "slip": "without it none does",
         "idea": "slip and without it, all 2 seeds end",
@@ -418,21 +420,21 @@ def test_where_the_10_percent_comes_from_follows_from_the_records(others, correc
     metrics.loc[(metrics["variant"] == "epoch_res_published") & (metrics["seed"] == 1), "test_accuracy"] = (
         0.1 if published[1] > 0.2 else 0.6
     )
-    assert [
-        pair["cause"] for pair in facts.accountings(study.resolved, Tables(**(vars(tables) | {"metrics": metrics})))
-    ] == ["mixed"]
+    assert [pair["cause"] for pair in facts.accountings(study, Tables(**(vars(tables) | {"metrics": metrics})))] == [
+        "mixed"
+    ]
 
 
 def test_what_a_carry_amounts_to(others):
     study, tables, _ = next(given for given in others if given[0].name == "carry")
-    rows = {row["variant"]: row for row in facts.carried(study.resolved, tables)}
+    rows = {row["variant"]: row for row in facts.carried(study, tables)}
     assert rows["epoch_res_start"]["outcome"] == "learns"
     assert rows["epoch_res_published"]["outcome"] == "misled", "the invented record learns, but needs its carry"
     last = tables.metrics.query("variant == 'epoch_res_published' and epoch > 3")
     assert rows["epoch_res_published"]["train_accuracy"] == pytest.approx(last["train_accuracy"].mean())
     metrics = tables.metrics.copy()
     metrics.loc[(metrics["variant"] == "epoch_res_published") & (metrics["epoch"] == 3), "train_accuracy"] = 0.9
-    row = facts.carried(study.resolved, Tables(**(vars(tables) | {"metrics": metrics})))[-1]
+    row = facts.carried(study, Tables(**(vars(tables) | {"metrics": metrics})))[-1]
     assert (row["variant"], row["highest"], row["highest_epoch"]) == ("epoch_res_published", pytest.approx(0.9), 3)
 
 
@@ -473,13 +475,13 @@ def test_shared_epochs_are_counted(small):
 
 @pytest.mark.parametrize("overlays", [(), ("demo.yaml",), ("laptop.yaml",), ("slips.yaml",), (SWEEP,)])
 def test_chinese_names_tell_variants_apart_and_scales_are_named(overlays):
-    resolved = study_of(*overlays).resolved
-    names = [chinese.label(resolved, name) for name in resolved["variants"]]
+    study = study_of(*overlays)
+    names = [chinese.label(study, name) for name in study.variants]
     assert len(set(names)) == len(names)
     for language, words in (("en", "(report: 64)"), ("zh", "（原报告 64）")):
-        scale = wording.scale(resolved, language)
-        assert (words in scale) == (resolved["protocol"]["width"] != 64)
-        assert resolved["data"]["name"] in scale
+        scale = wording.scale(study, language)
+        assert (words in scale) == (study.protocol.width != 64)
+        assert study.data.name in scale
 
 
 def test_chinese_blocks_are_chinese(small, others):
@@ -487,7 +489,7 @@ def test_chinese_blocks_are_chinese(small, others):
         for name in BLOCKS:
             text = rendered(study, tables, folder, name, "zh")
             assert len(re.findall(r"[\u4e00-\u9fff]", text)) > 8, name
-        assert wording.scale(study.resolved, "zh") in rendered(study, tables, folder, "headline", "zh")
+        assert wording.scale(study, "zh") in rendered(study, tables, folder, "headline", "zh")
 
 
 # -- files and links ---------------------------------------------------------------------------------------------------
@@ -497,9 +499,9 @@ def test_the_program_writes_all_texts_and_their_links_lead_somewhere(small):
     study, _, folder = small
     assert run_program("readme", "--study", folder / "study.json") == 0
     made = {path.name for path in (folder / "blocks").iterdir()}
-    assert made == set(blocks_of(study.resolved))
+    assert made == set(blocks_of(study))
     there = {str(path.relative_to(folder)) for path in folder.rglob("*")} | {
-        f"figures/{name}" for name in figures_of(study.resolved)
+        f"figures/{name}" for name in figures_of(study)
     }
     for path in (folder / "README.md", *(folder / "blocks").iterdir()):
         prefix = "" if path.name == "README.md" else "results/small/"
@@ -507,7 +509,7 @@ def test_the_program_writes_all_texts_and_their_links_lead_somewhere(small):
         assert all(link.startswith(prefix) and link.removeprefix(prefix) in there for link in links), path.name
     readme = (folder / "README.md").read_text()
     assert all(run.record in readme for run in study.runs)
-    assert all(f"(figures/{name})" in readme for name in figures_of(study.resolved))
+    assert all(f"(figures/{name})" in readme for name in figures_of(study))
 
 
 # -- splicing ----------------------------------------------------------------------------------------------------------

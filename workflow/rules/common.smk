@@ -43,10 +43,10 @@ DATA = f"{WORK}/data/{STUDY.data_folder}"
 RUNS = {run.record: run for run in STUDY.runs}
 RECORDS = [f"{RESULTS}/{name}" for run in STUDY.runs for name in run.record_files]
 COLLECTED = [f"{RESULTS}/{name}" for name in outputs.COLLECTED]
-ANALYSED = [f"{RESULTS}/{name}" for name in outputs.tables_of(STUDY.resolved)]
+ANALYSED = [f"{RESULTS}/{name}" for name in outputs.tables_of(STUDY)]
 TABLES = COLLECTED + ANALYSED
-FIGURES = [f"{RESULTS}/figures/{name}" for name in outputs.figures_of(STUDY.resolved)]
-BLOCKS = [f"{RESULTS}/blocks/{name}" for name in outputs.blocks_of(STUDY.resolved)]
+FIGURES = [f"{RESULTS}/figures/{name}" for name in outputs.figures_of(STUDY)]
+BLOCKS = [f"{RESULTS}/blocks/{name}" for name in outputs.blocks_of(STUDY)]
 README = [f"{RESULTS}/README.md", *BLOCKS]
 IMAGES = [
     f"{DATA}/{name}"

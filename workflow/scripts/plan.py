@@ -58,11 +58,11 @@ def pace(study: Study, work: Path) -> tuple[float | None, str]:
         )
     from temporal_shortcuts.training import numerics
 
-    numerics.pin(study.resolved["protocol"]["instruction_set"])
+    numerics.pin(study.protocol.instruction_set)
     from temporal_shortcuts.data.images import open_images
     from temporal_shortcuts.training import pace
 
-    images = open_images(folder, study.resolved["data"]["checksum"])
+    images = open_images(folder, study.data.checksum)
     return pace.seconds_per_epoch(study, images), f"(measured just now, alone, on {pace.BATCHES} batches)"
 
 

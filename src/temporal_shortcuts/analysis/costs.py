@@ -45,8 +45,8 @@ def decision_cost(study: Study, runs: pd.DataFrame, test_images: int = 10_000) -
     (10,000: that or more); `runs` and `epochs` are what is trained for it, epochs that runs share once. `ratio` is how many times
     as many epochs the textbook's way would take: unpaired, best epoch, first reference.
     """
-    difference, floor, rows = study.resolved.get("margin") or DIFFERENCE, resolution(test_images), []
-    for reference, variants in costed_variants(study.resolved).items():
+    difference, floor, rows = study.margin or DIFFERENCE, resolution(test_images), []
+    for reference, variants in costed_variants(study).items():
         pair = _epochs_of_a_pair(study, reference, variants)
         for endpoint in available(runs):
             values = by_seed(runs, endpoint)

@@ -57,13 +57,6 @@ ENDPOINTS: dict[str, Endpoint] = {
     "averaged_with_carry": Endpoint("averaged_test_accuracy_with_carry", _last),
 }
 """By name, in the order of the tables; docs/statistics.md says what each means, report/wording.py how a text calls it."""
-PRIMARY = "last5"
-"""The endpoint that decides where a study declares none."""
-
-
-def primary(study: Mapping[str, Any]) -> str:
-    """The name of the endpoint on which a study's verdicts rest."""
-    return study.get("endpoint") or PRIMARY
 
 
 def available(columns: Iterable[str]) -> list[str]:

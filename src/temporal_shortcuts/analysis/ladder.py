@@ -69,7 +69,13 @@ def _rows(rung: Rung, endpoint: str, results: Path) -> list[dict[str, Any]]:
         "accuracy": summary[f"{endpoint}_mean"],
         "accuracy_sd": summary[f"{endpoint}_sd"],
     }
-    names = {"n": "n", "mean_difference": "difference", "sd_difference": "sd_difference", "t_low": "low", "t_high": "high"}
+    names = {
+        "n": "n",
+        "mean_difference": "difference",
+        "sd_difference": "sd_difference",
+        "t_low": "low",
+        "t_high": "high",
+    }
     return [
         about
         | {"variant": one.name, "kind": one.kind}

@@ -6,7 +6,7 @@ four statements is a paired comparison with the benchmark's rate, judged by a ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from math import nan
 from typing import Any
 
@@ -26,6 +26,7 @@ from temporal_shortcuts.analysis.statistics import (
     rounded,
     standard_error,
 )
+from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.outputs import rate_variants
 
 LEVELS = (30, 40, 50, 60, 70, 80, 90)
@@ -61,7 +62,7 @@ A small rate may get stuck: at the end it has learned less of its training image
 """
 
 
-def learning_rates(study: Mapping[str, Any], metrics: pd.DataFrame, test_images: int = 10_000) -> pd.DataFrame:
+def learning_rates(study: Study, metrics: pd.DataFrame, test_images: int = 10_000) -> pd.DataFrame:
     """`learning_rates.csv`: a row for each learning rate and measure, with the paired difference from the benchmark's rate.
 
     Measures: `first_epoch` in which training accuracy passes `level` percent (`reached`: runs that do; one that does not counts
@@ -71,7 +72,7 @@ def learning_rates(study: Mapping[str, Any], metrics: pd.DataFrame, test_images:
     where Holm's p over the four is at most 5 %, else `undecided`; the level for `fast` and `slow` is the highest that the
     benchmark's rate passes with every seed.
     """
-    benchmark, rates, epochs = study["benchmark"], _rates(study), int(metrics["epoch"].max())
+    benchmark, rates, epochs = study.benchmark, _rates(study), int(metrics["epoch"].max())
     rows = []
     for measure, level in _measures(metrics, rates):
         values = _by_seed(metrics, rates, measure, level)
@@ -86,9 +87,9 @@ def learning_rates(study: Mapping[str, Any], metrics: pd.DataFrame, test_images:
     return rounded(table)
 
 
-def _rates(study: Mapping[str, Any]) -> dict[str, float]:
-    names = [study["benchmark"], *rate_variants(study)]
-    rates = {name: study["variants"][name]["settings"]["learning_rate"] for name in names}
+def _rates(study: Study) -> dict[str, float]:
+    names = [study.benchmark, *rate_variants(study)]
+    rates = {name: study.variants[name].settings.learning_rate for name in names}
     return dict(sorted(rates.items(), key=lambda item: item[1]))
 
 

@@ -56,7 +56,7 @@ def needs(study: Study, claims: pd.DataFrame) -> list[Need]:
 
 
 def _need(study: Study, row: Mapping[str, Any]) -> Need:
-    others = [name for name in str(row["than"]).split(", ") if name in study.resolved["variants"]]
+    others = [name for name in str(row["than"]).split(", ") if name in study.variants]
     pilot = pd.isna(row["needed_n"])
     seeds = SMALLEST_N if pilot else int(row["needed_n"])
     new = new_runs(study, [row["variant"], *others], seeds)
@@ -66,9 +66,9 @@ def _need(study: Study, row: Mapping[str, Any]) -> Need:
 def new_runs(study: Study, variants: Iterable[str], n: int) -> Runs:
     """The runs that the variants lack to have `n` seeds in common: at seeds that most of them have, then at fresh ones."""
     variants = list(dict.fromkeys(variants))
-    own = {name: set(study.resolved["variants"][name]["seeds"]) for name in variants}
+    own = {name: set(study.variants[name].seeds) for name in variants}
     known = sorted(set.union(*own.values()), key=lambda seed: (-sum(seed in seeds for seeds in own.values()), seed))
-    first = 1 + max(seed for variant in study.resolved["variants"].values() for seed in variant["seeds"])
+    first = 1 + max(seed for variant in study.variants.values() for seed in variant.seeds)
     chosen = [*known, *range(first, first + max(0, n - len(known)))][:n]
     lacking = {seed: frozenset(name for name in variants if seed not in own[name]) for seed in chosen}
     return {seed: names for seed, names in lacking.items() if names}

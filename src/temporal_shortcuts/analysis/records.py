@@ -20,6 +20,7 @@ import numpy as np
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
+from temporal_shortcuts.study.declared import Protocol
 from temporal_shortcuts.training.states import Damaged, read_facts, read_state
 
 if TYPE_CHECKING:
@@ -36,11 +37,11 @@ AVERAGED_WITH_CARRY = "averaged_test_accuracy_with_carry"
 RE_ESTIMATED = "re_estimated_test_accuracy"
 
 
-def columns_of(settings: Mapping[str, Any]) -> list[str]:
+def columns_of(settings: Protocol) -> list[str]:
     """The columns of a record, from a variant's settings. Those of averaged weights are nan before there are any (docs/method.md)."""
-    more = [WITH_CARRY] if settings["evaluate_with_carry"] else []
-    if settings.get("average_from") is not None:
-        more += [*AVERAGED, RE_ESTIMATED] + [AVERAGED_WITH_CARRY] * settings["evaluate_with_carry"]
+    more = [WITH_CARRY] if settings.evaluate_with_carry else []
+    if settings.average_from is not None:
+        more += [*AVERAGED, RE_ESTIMATED] + [AVERAGED_WITH_CARRY] * settings.evaluate_with_carry
     return [*COLUMNS, *sorted(more)]
 
 

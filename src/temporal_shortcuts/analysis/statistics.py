@@ -20,12 +20,11 @@ from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from temporal_shortcuts.analysis.endpoints import PRIMARY as PRIMARY
 from temporal_shortcuts.analysis.endpoints import SMOOTHING as SMOOTHING
 from temporal_shortcuts.analysis.endpoints import Floats, available
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.study import Study, Variant
 
-Study = Mapping[str, Any]
 BySeed = dict[str, dict[int, float]]
 
 LEVEL = 0.05
@@ -243,11 +242,11 @@ def smallest_n_sign_flip(level: float) -> int:
 
 
 def by_seed(runs: pd.DataFrame, endpoint: str) -> BySeed:
-    """The endpoint in percent, by variant and seed. Raises `UserError` where a run stands twice."""
+    """The endpoint in percent, by variant and seed. Raises `UserError` where a run has two rows."""
     values: BySeed = {}
     for variant, seed, value in zip(runs["variant"], runs["seed"], runs[endpoint], strict=True):
         if seed in values.setdefault(variant, {}):
-            raise UserError(f"runs.csv: {variant}, seed {seed} stands twice; keep one row a run.")
+            raise UserError(f"runs.csv: there are two rows of {variant}, seed {seed}; keep one row a run.")
         values[variant][seed] = 100 * value
     return values
 
@@ -295,26 +294,25 @@ def comparisons(study: Study, runs: pd.DataFrame, test_images: int = 10_000) -> 
 
 
 def _compared(study: Study, values: BySeed, endpoint: str, floor: float) -> list[dict[str, Any]]:
-    variants = study["variants"]
     return [
         {
             "endpoint": endpoint,
-            "variant": name,
-            "against": against,
-            "null_arm": bool(variants[name].get("null_arm", False)),
-            **asdict(compare(*paired(values, name, against), floor)),
-            "published_difference": _published_difference(variants[name], variants[against]),
+            "variant": variant.name,
+            "against": variant.against,
+            "null_arm": variant.is_null_arm,
+            **asdict(compare(*paired(values, variant.name, variant.reference.name), floor)),
+            "published_difference": _published_difference(variant),
         }
-        for name, against in _pairs(study)
+        for variant in _compared_variants(study)
     ]
 
 
-def _pairs(study: Study) -> list[tuple[str, str]]:
-    return [(name, variant["against"]) for name, variant in study["variants"].items() if variant["against"] is not None]
+def _compared_variants(study: Study) -> list[Variant]:
+    return [variant for variant in study.variants.values() if variant.against is not None]
 
 
-def _published_difference(variant: Mapping[str, Any], against: Mapping[str, Any]) -> float:
-    ours, theirs = variant.get("published"), against.get("published")
+def _published_difference(variant: Variant) -> float:
+    ours, theirs = variant.published, variant.reference.published
     return nan if ours is None or theirs is None else 100 * (ours - theirs)
 
 
@@ -343,7 +341,7 @@ def image_bootstrap(
     n_images, column = (images or {0}).pop(), {run: i for i, run in enumerate(correct)}
     sums = _resampled_sums(correct, n_images, resamples)
     rows = []
-    for variant, against in _pairs(study):
+    for variant, against in ((one.name, one.reference.name) for one in _compared_variants(study)):
         seeds = sorted(seed for name, seed in correct if name == variant and (against, seed) in correct)
         runs, references = [column[variant, s] for s in seeds], [column[against, s] for s in seeds]
         mean, low, high = _crossed(sums[:, runs] - sums[:, references], n_images)

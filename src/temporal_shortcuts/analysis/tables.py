@@ -7,7 +7,6 @@ metrics.csv and runs.csv hold each number in full. What is computed from them is
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -110,10 +109,10 @@ def read_sidecar(folder: Path, run: Run) -> dict[str, Any]:
 
 def collect(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All records of a study -> metrics (a row for each run and epoch) and runs (a row for each run), in the study's order."""
-    variants = study.resolved["variants"]
+    variants = study.variants
     parts, facts = [], []
     for run in study.runs:
-        expected = records.columns_of(variants[run.variant]["settings"])
+        expected = records.columns_of(variants[run.variant].settings)
         record = read_record(folder / run.record, study.epochs, expected)
         record.insert(0, "variant", run.variant)
         record.insert(1, "seed", run.seed)
@@ -124,7 +123,7 @@ def collect(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
                 "seed": run.seed,
                 "fingerprint": run.fingerprint,
                 "epochs": len(record),
-                "stable_epoch": endpoints.stable_epoch(record["test_accuracy"], study.resolved["tolerance"]),
+                "stable_epoch": endpoints.stable_epoch(record["test_accuracy"], study.tolerance),
                 "weights_final": read_sidecar(folder, run)["weights"]["final"],
             }
         )
@@ -164,13 +163,13 @@ def tabulate(study: Study, folder: Path, runs: pd.DataFrame, metrics: pd.DataFra
     """The tables that follow from runs.csv, metrics.csv and the kept bits: file name -> table, as `outputs.tables_of` lists them."""
     test_set = TestSet.of(study, folder)
     made = {
-        "summary.csv": summary(study.resolved, runs, test_set.chance),
-        "stability.csv": stability(study.resolved, runs),
-        "comparisons.csv": statistics.comparisons(study.resolved, runs, test_set.images),
-        "image_bootstrap.csv": statistics.image_bootstrap(study.resolved, correct_images(study, folder)),
-        "claims.csv": verdicts.verdicts(study.resolved, runs, test_set.images),
+        "summary.csv": summary(study, runs, test_set.chance),
+        "stability.csv": stability(study, runs),
+        "comparisons.csv": statistics.comparisons(study, runs, test_set.images),
+        "image_bootstrap.csv": statistics.image_bootstrap(study, correct_images(study, folder)),
+        "claims.csv": verdicts.verdicts(study, runs, test_set.images),
     }
-    for name in set(tables_of(study.resolved)) - set(made):
+    for name in set(tables_of(study)) - set(made):
         made[name] = _added(name, study, runs, metrics, test_set.images)
     return made
 
@@ -181,32 +180,32 @@ def _added(name: str, study: Study, runs: pd.DataFrame, metrics: pd.DataFrame, t
         case "decision_cost.csv":
             return costs.decision_cost(study, runs, test_images)
         case "learning_rates.csv":
-            return learning_rates.learning_rates(study.resolved, metrics, test_images)
+            return learning_rates.learning_rates(study, metrics, test_images)
         case _:
-            return variance.variance(study.resolved, runs)
+            return variance.variance(study, runs)
 
 
-def summary(resolved: Mapping[str, Any], runs: pd.DataFrame, chance: float) -> pd.DataFrame:
+def summary(study: Study, runs: pd.DataFrame, chance: float) -> pd.DataFrame:
     """One row a variant: n, how many diverged, mean and standard deviation of each endpoint, the published value, chance (fractions)."""
     rows = []
-    for name, variant in resolved["variants"].items():
+    for name, variant in study.variants.items():
         own = runs[runs["variant"] == name]
         row = {
             "variant": name,
-            "label": variant["label"],
+            "label": variant.label,
             "n": len(own),
             "diverged": int(own["diverged_epoch"].notna().sum()),
         }
         for endpoint in endpoints.available(runs):
             row |= {f"{endpoint}_mean": own[endpoint].mean(), f"{endpoint}_sd": own[endpoint].std(ddof=1)}
-        rows.append(row | {"published": variant["published"], "chance": chance})
+        rows.append(row | {"published": variant.published, "chance": chance})
     return statistics.rounded(pd.DataFrame(rows).astype({"published": float}))
 
 
-def stability(resolved: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame:
+def stability(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """One row a variant: mean, standard deviation and range of the stable epoch over its seeds."""
     rows = []
-    for name in resolved["variants"]:
+    for name in study.variants:
         epochs = runs.loc[runs["variant"] == name, "stable_epoch"]
         rows.append(
             {
@@ -216,7 +215,7 @@ def stability(resolved: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame:
                 "stable_epoch_sd": epochs.std(ddof=1),
                 "stable_epoch_min": epochs.min(),
                 "stable_epoch_max": epochs.max(),
-                "tolerance": resolved["tolerance"],
+                "tolerance": study.tolerance,
             }
         )
     return statistics.rounded(pd.DataFrame(rows))

@@ -6,7 +6,6 @@ keep order and augmentation: what differs is how a rounding error grows. `fresh_
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from scipy import stats
 
 from temporal_shortcuts.analysis.endpoints import Floats, available
 from temporal_shortcuts.analysis.statistics import BySeed, by_seed, rounded
-from temporal_shortcuts.study.outputs import null_arms, reference_of, shortcut_of
+from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.outputs import null_arms
 
 COLUMNS = [
     *("reference", "kind", "onset", "endpoint", "seeds", "branches", "mean", "sd_within", "sd_between"),
@@ -23,7 +23,7 @@ COLUMNS = [
 ]
 
 
-def variance(study: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame:
+def variance(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """`variance.csv`: a row for each trunk (reference, kind of null arm, onset) and endpoint, by one-way analysis of variance.
 
     The seeds are the groups, the reference and its null arms of the kind are a group's branches; seeds that lack one are left out.
@@ -38,11 +38,12 @@ def variance(study: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame:
     return rounded(pd.DataFrame(rows, columns=COLUMNS))
 
 
-def _trunks(study: Mapping[str, Any]) -> list[tuple[dict[str, Any], list[str]]]:
+def _trunks(study: Study) -> list[tuple[dict[str, Any], list[str]]]:
     arms: dict[tuple[str, str, int], list[str]] = {}
-    for name in null_arms(study):
-        shortcut = shortcut_of(study, name)
-        arms.setdefault((reference_of(study, name), shortcut["kind"], shortcut["onset"]), []).append(name)
+    for variant in (study.variants[name] for name in null_arms(study)):
+        assert variant.shortcut is not None
+        key = (variant.reference.name, variant.shortcut.kind, variant.shortcut.onset)
+        arms.setdefault(key, []).append(variant.name)
     return [({"reference": key[0], "kind": key[1], "onset": key[2]}, names) for key, names in arms.items()]
 
 

@@ -18,14 +18,12 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from temporal_shortcuts.analysis.endpoints import primary
 from temporal_shortcuts.analysis.statistics import (
     LEVEL,
     RESOLUTION,
     SMALLEST_N,
     BySeed,
     Floats,
-    Study,
     by_seed,
     paired,
     pairs_needed,
@@ -36,6 +34,7 @@ from temporal_shortcuts.analysis.statistics import (
     standard_error,
 )
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.study import Claim, Study
 
 COLUMNS = [
     *(
@@ -55,14 +54,13 @@ COLUMNS = [
     ),
     *("p", "p_margin", "p_sign_flip", "p_holm", "verdict", "needed_n", "smallest_n"),
 ]
-TESTS = ("better", "not_better", "best_of", "negligible", "fails_to_converge")
 VERDICTS = ("supported", "contradicted", "negligible", "undecided")
 CONTRARY = ("not_better", "fails_to_converge")
 """Tests of claims that a negative difference speaks for."""
 
 
 def verdicts(study: Study, runs: pd.DataFrame, test_images: int = 10_000) -> pd.DataFrame:
-    """`claims.csv`: one row a claim of `study["claims"]`, in its order, from `runs` with the columns of `endpoints.endpoints`.
+    """`claims.csv`: one row a claim of `study.claims`, in its order, from `runs` with the columns of `endpoints.endpoints`.
 
     `estimate`, `low` and `high` are in points: of the paired difference, or, for `fails_to_converge`, of the accuracy
     itself; for `best_of` of the smallest difference from a rival. `low` to `high` is the interval of the test that the verdict
@@ -72,25 +70,32 @@ def verdicts(study: Study, runs: pd.DataFrame, test_images: int = 10_000) -> pd.
     `smallest_n` are not tested (no p, no interval). `needed_n` is missing where decided, and where fewer than two seeds leave the
     standard deviation unknown; 10,000 means that or more. Raises `UserError` on a claim that cannot be judged.
     """
-    claims, floor = study.get("claims", []), resolution(test_images)
-    chosen = [{"endpoint": primary(study), "margin": study.get("margin")} | dict(claim) for claim in claims]
+    claims = [
+        claim.model_copy(
+            update={
+                "endpoint": claim.endpoint or study.endpoint,
+                "margin": study.margin if claim.margin is None else claim.margin,
+            }
+        )
+        for claim in study.claims
+    ]
     values = {}
-    for claim in chosen:
-        if claim["endpoint"] not in runs.columns:
+    for claim in claims:
+        if claim.endpoint not in runs.columns:
             raise UserError(
-                f"claims: {claim['id']} rests on the endpoint {claim['endpoint']}, which the records do not hold; name another "
+                f"claims: {claim.id} rests on the endpoint {claim.endpoint}, which the records do not hold; name another "
                 "endpoint, or set protocol.average_from or protocol.evaluate_with_carry, which records it."
             )
-        values[claim["endpoint"]] = by_seed(runs, claim["endpoint"])
+        values[claim.endpoint] = by_seed(runs, claim.endpoint)
     failed = {
         (row.variant, row.seed) for row in runs.itertuples() if not pd.isna(getattr(row, "diverged_epoch", pd.NA))
     }
-    rows = judge(chosen, values, floor, failed)
+    rows = judge(claims, values, resolution(test_images), failed)
     return rounded(pd.DataFrame(rows, columns=COLUMNS).astype({"needed_n": "Int64", "margin": float}))
 
 
 def judge(
-    claims: Sequence[Mapping[str, Any]],
+    claims: Sequence[Claim],
     values: Mapping[str, BySeed],
     floor: float = RESOLUTION,
     diverged: AbstractSet[tuple[str, int]] = frozenset(),
@@ -102,18 +107,18 @@ def judge(
     return [claim.row(*steps) for claim, steps in _tested(claims, values, floor, diverged)]
 
 
-def decide(claims: Sequence[Mapping[str, Any]], values: Mapping[str, BySeed], floor: float = RESOLUTION) -> list[str]:
+def decide(claims: Sequence[Claim], values: Mapping[str, BySeed], floor: float = RESOLUTION) -> list[str]:
     """The verdicts of `judge` alone, for simulations."""
     return [claim.verdict(*steps) for claim, steps in _tested(claims, values, floor, frozenset())]
 
 
 def _tested(
-    claims: Sequence[Mapping[str, Any]],
+    claims: Sequence[Claim],
     values: Mapping[str, BySeed],
     floor: float,
     diverged: AbstractSet[tuple[str, int]],
 ) -> list[tuple[_Claim, tuple[Step, Step]]]:
-    judged = [_Claim(claim, values[claim["endpoint"]], floor, diverged) for claim in claims]
+    judged = [_Claim(claim, values[claim.endpoint], floor, diverged) for claim in claims]
     steps = step_down([claim.p for claim in judged], [claim.p_margin for claim in judged])
     return list(zip(judged, steps, strict=True))
 
@@ -200,17 +205,17 @@ class _Claim:
 
     def __init__(
         self,
-        claim: Mapping[str, Any],
+        claim: Claim,
         values: BySeed,
         floor: float,
         diverged: AbstractSet[tuple[str, int]] = frozenset(),
     ) -> None:
         self.claim, self.margin = claim, _margin(claim)
-        self.sign = -1 if claim["test"] in CONTRARY else 1
+        self.sign = -1 if claim.test in CONTRARY else 1
         self.limit, arrays = _evidence(claim, values, diverged)
         self.samples = [_Sample(self.sign * (array - self.limit), floor) for array in arrays]
         self.tested = min(sample.n for sample in self.samples) >= SMALLEST_N
-        self.about_margin = claim["test"] == "negligible"
+        self.about_margin = claim.test == "negligible"
         key = (lambda sample: sample.mean) if self.tested else (lambda sample: sample.n)
         self.weakest = min(self.samples, key=key)
         self.p_true = self.p_false = self.p_margin = nan
@@ -242,8 +247,9 @@ class _Claim:
         level = 2 * step.level if within else step.level  # each of two one-sided tests is made at the whole level
         low, high = self._interval(level)
         return {
-            **{key: self.claim.get(key, "") for key in ("id", "text", "published", "test", "variant", "endpoint")},
-            "than": ", ".join(self.claim.get("among", [self.claim.get("than", "")])),
+            **self.claim.model_dump(include={"id", "text", "test", "variant", "endpoint"}),
+            "published": self.claim.published or "",
+            "than": ", ".join(self.claim.among or [self.claim.than or ""]),
             "margin": nan if self.margin is None else self.margin,
             "n": self.weakest.n,
             "estimate": self.limit + self.sign * self.weakest.mean,
@@ -296,37 +302,27 @@ class _Claim:
         return max(sign_flip_p(sample.values) for sample in self.samples)
 
 
-def _margin(claim: Mapping[str, Any]) -> float | None:
+def _margin(claim: Claim) -> float | None:
     """The smallest difference that matters, in points; None where the study fixes none, or where the claim is about no difference."""
-    margin = claim.get("margin")
-    if claim["test"] == "fails_to_converge" or (margin is None and claim["test"] != "negligible"):
+    margin = claim.margin
+    if claim.test == "fails_to_converge" or (margin is None and claim.test != "negligible"):
         return None
-    if margin is None or not margin > 0:
-        raise UserError(f"claims: {claim['id']} has the margin {margin}; give it one above 0, or the whole study.")
-    return float(margin)
+    if margin is None:
+        raise UserError(f"claims: {claim.id} is about a margin and has none; give it one, or the whole study.")
+    return margin
 
 
-def _evidence(
-    claim: Mapping[str, Any], values: BySeed, diverged: AbstractSet[tuple[str, int]]
-) -> tuple[float, list[Floats]]:
+def _evidence(claim: Claim, values: BySeed, diverged: AbstractSet[tuple[str, int]]) -> tuple[float, list[Floats]]:
     """The claim's limit in points, and what is compared with it, an array a rival."""
-    variant = claim["variant"]
-    match claim["test"]:
-        case "better" | "not_better" | "negligible":
-            return 0.0, [_difference(values, variant, claim["than"])]
-        case "best_of":
-            rivals = [rival for rival in claim["among"] if rival != variant]
-            if not rivals:
-                raise UserError(f"claims: {claim['id']} needs at least one rival of {variant} in among.")
-            return 0.0, [_difference(values, variant, rival) for rival in rivals]
-        case "fails_to_converge":
-            limit = 100 * float(claim["threshold"])
-            alone = sorted(values.get(variant, {}).items())
-            return limit, [np.array([_at_failure(x, limit, (variant, seed) in diverged) for seed, x in alone])]
-        case unknown:
-            raise UserError(
-                f"claims: the test of {claim['id']} is {unknown}; it must be {', '.join(TESTS[:-1])} or {TESTS[-1]}."
-            )
+    variant = claim.variant
+    if claim.test == "fails_to_converge":
+        assert claim.threshold is not None
+        limit, alone = 100 * claim.threshold, sorted(values.get(variant, {}).items())
+        return limit, [np.array([_at_failure(x, limit, (variant, seed) in diverged) for seed, x in alone])]
+    rivals = [rival for rival in claim.among or [claim.than or ""] if rival != variant]
+    if not rivals:
+        raise UserError(f"claims: {claim.id} needs at least one rival of {variant} in among.")
+    return 0.0, [_difference(values, variant, rival) for rival in rivals]
 
 
 def _difference(values: BySeed, variant: str, than: str) -> Floats:

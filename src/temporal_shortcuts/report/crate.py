@@ -42,7 +42,7 @@ FORMATS = {
     ".yaml": "application/yaml",
 }
 DESCRIPTIONS = {
-    "study.json": "the study, resolved: every setting of every variant",
+    "study.json": "the study, study: every setting of every variant",
     "metrics.csv": "one row for each run and epoch",
     "runs.csv": "one row for each run",
     "summary.csv": "one row for each variant: mean and standard deviation of each endpoint",
@@ -91,11 +91,11 @@ def _citation(path: Path) -> dict[str, Any]:
 
 def _described(study: Study, citation: Mapping[str, Any]) -> ROCrate:
     """An empty crate with its root's description."""
-    resolved = study.resolved
+    study = study
     crate = ROCrate(version="1.1")
     crate.metadata.extra_terms.update(TERMS)
-    crate.name = f"{citation['title']}: {resolved['title']}"
-    crate.description = f"{len(study.runs)} runs of the study {study.name!r} at {resolved['scale'].rstrip('.')}."
+    crate.name = f"{citation['title']}: {study.title}"
+    crate.description = f"{len(study.runs)} runs of the study {study.name!r} at {study.scale.rstrip('.')}."
     crate.datePublished = str(citation["date-released"])
     crate.license = crate.add(
         ContextEntity(
@@ -182,8 +182,8 @@ def _add_runs(crate: ROCrate, study: Study, folder: Path, citation: Mapping[str,
 
 
 def _images(crate: ROCrate, study: Study) -> ContextEntity:
-    data = study.resolved["data"]
-    properties = {"@type": "CreativeWork", "name": data["name"], "identifier": str(data["checksum"])}
+    data = study.data
+    properties = {"@type": "CreativeWork", "name": data.name, "identifier": str(data.checksum)}
     about = "the images, identified by the checksum of their prepared arrays; not part of the archive"
     return crate.add(ContextEntity(crate, "#images", properties | {"description": about}))
 
@@ -197,7 +197,7 @@ def _trained(
     properties = {
         "@type": "CreateAction",
         "name": f"Training of {run.variant} with seed {run.seed}",
-        "description": f"{study.resolved['variants'][run.variant]['label']}; fingerprint {run.fingerprint}; "
+        "description": f"{study.variants[run.variant].label}; fingerprint {run.fingerprint}; "
         f"sha256 of the final weights {sidecar['weights']['final']}",
         "agent": crate.publisher,
     }

@@ -17,9 +17,9 @@ from temporal_shortcuts.analysis.learning_rates import STATEMENTS
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, deciding_difference, pairs_needed
 from temporal_shortcuts.analysis.tables import WITH_CARRY, Tables, read_sidecar
 from temporal_shortcuts.report import published
-from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs, primary_of
+from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
 from temporal_shortcuts.study import Study
-from temporal_shortcuts.study.outputs import Resolved, carry_variants, is_late, kind_of, reference_of, shortcut_of
+from temporal_shortcuts.study.outputs import carry_variants
 
 Row = dict[str, Any]
 
@@ -30,14 +30,14 @@ CHANCE = {"cifar10": 0.1, "digits": 0.1}
 """The share of the test set's largest class, for sources whose classes are known without the tables."""
 
 
-def claims_of(resolved: Resolved, tables: Tables) -> list[Row]:
+def claims_of(study: Study, tables: Tables) -> list[Row]:
     """The claims in the study's order, each with the endpoint that it is about."""
-    return [row | {"endpoint": row.get("endpoint") or primary_of(resolved)} for row in rows_of(tables.claims)]
+    return [row | {"endpoint": row.get("endpoint") or study.endpoint} for row in rows_of(tables.claims)]
 
 
-def by_verdict(resolved: Resolved, tables: Tables) -> dict[str, list[Row]]:
+def by_verdict(study: Study, tables: Tables) -> dict[str, list[Row]]:
     """The claims, by verdict, in the study's order; those with too few seeds for a test are `untested`, not undecided."""
-    claims = claims_of(resolved, tables)
+    claims = claims_of(study, tables)
     found = {word: [row for row in claims if row["verdict"] == word] for word in VERDICTS}
     found["untested"] = [row for row in found["undecided"] if is_untested(row)]
     found["undecided"] = [row for row in found["undecided"] if not is_untested(row)]
@@ -54,15 +54,15 @@ def is_decided(comparison: Mapping[str, Any]) -> bool:
     return bool(comparison["p_holm"] <= LEVEL and comparison["n"] >= SMALLEST_N)
 
 
-def primary(resolved: Resolved, tables: Tables) -> list[Row]:
+def primary(study: Study, tables: Tables) -> list[Row]:
     """The comparisons at the primary endpoint, each with whether it `is_decided`, or is not by Holm's correction alone.
 
     Their `published_difference` is missing where the report ran something else.
     """
-    rows = rows_of(tables.comparisons[tables.comparisons["endpoint"] == primary_of(resolved)])
+    rows = rows_of(tables.comparisons[tables.comparisons["endpoint"] == study.endpoint])
     for row in rows:
         row |= {"decided": is_decided(row), "corrected_away": _corrected_away(row), "untested": is_untested(row)}
-        row["published_difference"] = published.difference(resolved, row["variant"], row["against"])
+        row["published_difference"] = published.difference(study, row["variant"], row["against"])
     return rows
 
 
@@ -71,12 +71,12 @@ def _corrected_away(comparison: Mapping[str, Any]) -> bool:
     return bool(comparison["p_holm"] > LEVEL and (comparison["t_low"] > 0 or comparison["t_high"] < 0))
 
 
-def decidable(resolved: Resolved, tables: Tables) -> Row:
+def decidable(study: Study, tables: Tables) -> Row:
     """What the comparisons, corrected together, could decide: `family`, their number, the fewest pairs `n` of one, and `deviations`.
 
     So many standard deviations of its differences the first of the family must be away from 0 to be significant.
     """
-    family = [row for row in primary(resolved, tables) if not row["null_arm"]]
+    family = [row for row in primary(study, tables) if not row["null_arm"]]
     n = min((row["n"] for row in family), default=0)
     enough = n >= SMALLEST_N
     return {"family": len(family), "n": n} | {
@@ -84,74 +84,78 @@ def decidable(resolved: Resolved, tables: Tables) -> Row:
     }
 
 
-def winner(resolved: Resolved, tables: Tables) -> Row | None:
+def winner(study: Study, tables: Tables) -> Row | None:
     """The comparison of the temporal shortcut that the report found best, if it found one better than its benchmark."""
     rows = [
         row
-        for row in primary(resolved, tables)
-        if row["published_difference"] > 0 and shortcut_of(resolved, row["variant"])
+        for row in primary(study, tables)
+        if row["published_difference"] > 0 and study.variants[row["variant"]].shortcut
     ]
     return max(rows, key=lambda row: row["published_difference"], default=None)
 
 
-def answer(resolved: Resolved, tables: Tables) -> Row | None:
+def answer(study: Study, tables: Tables) -> Row | None:
     """What the study says to its question, does a temporal shortcut help: the winner's comparison, with a claim's `verdict` on it.
 
     Without a claim that the winner is better, the verdict is that of the comparison: supported, contradicted or undecided.
     """
-    best = winner(resolved, tables)
+    best = winner(study, tables)
     if best is None:
         return None
-    for claim in claims_of(resolved, tables):
+    for claim in claims_of(study, tables):
         if (claim["test"], claim["variant"], claim["than"]) == ("better", best["variant"], best["against"]):
             return best | {"verdict": claim["verdict"], "claim": claim}
     decided = "supported" if best["mean_difference"] > 0 else "contradicted"
     return best | {"verdict": decided if best["decided"] else "undecided", "claim": None}
 
 
-def null_arm(resolved: Resolved, tables: Tables, beside: Row) -> Row | None:
+def null_arm(study: Study, tables: Tables, beside: Row) -> Row | None:
     """The null arm that leaves the same reference at the same onset as a comparison's variant: what no effect looks like there.
 
     Of several, one whose images come in another order: it differs in all that chance decides, not in one bit.
     """
-    onset = (shortcut_of(resolved, beside["variant"]) or {}).get("onset")
+    onset = study.variants[beside["variant"]].onset
     arms = [
-        (shortcut_of(resolved, row["variant"]), row)
-        for row in primary(resolved, tables)
+        (study.variants[row["variant"]], row)
+        for row in primary(study, tables)
         if row["null_arm"] and row["against"] == beside["against"]
     ]
-    same = [(arm["kind"] != "fresh_order", row) for arm, row in arms if arm["onset"] == onset]
+    same = [
+        (arm.shortcut is not None and arm.shortcut.kind != "fresh_order", row)
+        for arm, row in arms
+        if arm.onset == onset
+    ]
     return min(same, key=lambda one: one[0])[1] if same else None
 
 
-def controls(resolved: Resolved, tables: Tables) -> list[Row]:
+def controls(study: Study, tables: Tables) -> list[Row]:
     """The comparisons of the null arm and of the controls; the null arm's is decided by its own t interval."""
-    rows = [row | {"kind": kind_of(resolved, row["variant"])} for row in primary(resolved, tables)]
+    rows = [row | {"kind": study.variants[row["variant"]].kind} for row in primary(study, tables)]
     for row in rows:
         if row["kind"] == "null":
             row["decided"] = is_decided(row | {"p_holm": row["p_t"]})
     return [row for row in rows if row["kind"] in CONTROLS]
 
 
-def rescheduled(resolved: Resolved, tables: Tables) -> list[Row]:
+def rescheduled(study: Study, tables: Tables) -> list[Row]:
     """The comparisons of variants whose learning rate follows another schedule than the protocol's, with its `schedule_epochs`."""
-    usual = resolved["protocol"]["schedule_epochs"]
+    usual = study.protocol.schedule_epochs
     rows = [
-        row | {"schedule_epochs": resolved["variants"][row["variant"]]["settings"]["schedule_epochs"]}
-        for row in primary(resolved, tables)
+        row | {"schedule_epochs": study.variants[row["variant"]].settings.schedule_epochs}
+        for row in primary(study, tables)
     ]
     return [row for row in rows if row["schedule_epochs"] != usual]
 
 
-def late(resolved: Resolved, tables: Tables) -> list[Row]:
+def late(study: Study, tables: Tables) -> list[Row]:
     """The comparisons of published kinds of shortcut that begin late."""
-    kinds = [row for row in primary(resolved, tables) if kind_of(resolved, row["variant"]) not in CONTROLS]
-    return [row for row in kinds if is_late(resolved, row["variant"])]
+    kinds = [row for row in primary(study, tables) if study.variants[row["variant"]].kind not in CONTROLS]
+    return [row for row in kinds if study.variants[row["variant"]].is_late]
 
 
-def full_protocol(resolved: Resolved, tables: Tables) -> Row | None:
+def full_protocol(study: Study, tables: Tables) -> Row | None:
     """Pairs that the full protocol would need for the report's winner, without correlation and with the one measured here."""
-    best = winner(resolved, tables)
+    best = winner(study, tables)
     if best is None:
         return None
     correlation, sd = best["pair_correlation"], FULL_PROTOCOL_SD * math.sqrt(2)
@@ -168,26 +172,26 @@ def full_protocol(resolved: Resolved, tables: Tables) -> Row | None:
 # -- the carry at evaluation -------------------------------------------------------------------------------------------
 
 
-def chance(resolved: Resolved, tables: Tables) -> float | None:
+def chance(study: Study, tables: Tables) -> float | None:
     """What guessing the test set's largest class gets right, a fraction, where it is known."""
     if "chance" in tables.summary and tables.summary["chance"].notna().any():
         return float(tables.summary["chance"].max())
-    return CHANCE.get(resolved["data"]["source"])
+    return CHANCE.get(study.data.source)
 
 
-def chance_limit(resolved: Resolved, tables: Tables) -> float | None:
+def chance_limit(study: Study, tables: Tables) -> float | None:
     """The accuracy up to which a network counts as stuck at chance: of the study's first claim that has one.
 
     Otherwise a ninth of the way from chance to 100 %, which is 20 % of ten equal classes. None where chance is not known.
     """
-    limits = [claim["threshold"] for claim in resolved["claims"] if claim["test"] == "fails_to_converge"]
-    level = chance(resolved, tables)
+    limits = [claim.threshold for claim in study.claims if claim.test == "fails_to_converge"]
+    level = chance(study, tables)
     if level is not None:
         limits.append(level + (1 - level) / 9)
     return limits[0] if limits else None
 
 
-def carried(resolved: Resolved, tables: Tables) -> list[Row]:
+def carried(study: Study, tables: Tables) -> list[Row]:
     """For each variant evaluated with its carry too: accuracies over the last epochs, and what they amount to.
 
     `highest` is the highest training accuracy of an epoch, averaged over the seeds, and `highest_epoch` that epoch.
@@ -195,17 +199,17 @@ def carried(resolved: Resolved, tables: Tables) -> list[Row]:
     with), `lost` (learns in training, stuck in evaluation either way), `mixed` where the seeds do not agree, or `unknown` where
     chance is not known.
     """
-    limit, rows = chance_limit(resolved, tables), []
-    last = tables.metrics[tables.metrics["epoch"] > resolved["protocol"]["epochs"] - averaged_epochs(resolved)]
-    for name in carry_variants(resolved):
+    limit, rows = chance_limit(study, tables), []
+    last = tables.metrics[tables.metrics["epoch"] > study.epochs - averaged_epochs(study)]
+    for name in carry_variants(study):
         seeds = last[last["variant"] == name].groupby("seed")[["train_accuracy", "test_accuracy", WITH_CARRY]].mean()
         own = tables.metrics[tables.metrics["variant"] == name]
         training = own.groupby("epoch")["train_accuracy"].mean()
         rows.append(
-            {"variant": name, "against": reference_of(resolved, name), "n": len(seeds)}
+            {"variant": name, "against": study.variants[name].reference.name, "n": len(seeds)}
             | {column: float(seeds[column].mean()) for column in seeds}
             | {"highest": float(training.max()), "highest_epoch": int(training.idxmax())}
-            | {"accounting": shortcut_of(resolved, name).get("accounting"), "outcome": _agreed(seeds.to_numpy(), limit)}
+            | {"accounting": study.variants[name].accounting, "outcome": _agreed(seeds.to_numpy(), limit)}
         )
     return rows
 
@@ -226,13 +230,13 @@ def _outcome(train: bool, test: bool, with_carry: bool) -> str:
     return "misled" if with_carry else "lost"
 
 
-def accountings(resolved: Resolved, tables: Tables) -> list[Row]:
+def accountings(study: Study, tables: Tables) -> list[Row]:
     """The two accountings of epoch_res side by side on each network, and where the 10 % comes from: `cause`.
 
     `cause` is `slip` (only the published accounting fails), `idea` (both fail), `neither`, `odd` (only the corrected one fails) or
     `mixed`. To fail is to stay at chance in evaluation.
     """
-    rows = [row for row in carried(resolved, tables) if row["outcome"] != "unknown"]
+    rows = [row for row in carried(study, tables) if row["outcome"] != "unknown"]
     causes = {(False, True): "slip", (True, True): "idea", (False, False): "neither", (True, False): "odd"}
     pairs = []
     for corrected in [row for row in rows if row["accounting"] == "corrected"]:
@@ -244,10 +248,10 @@ def accountings(resolved: Resolved, tables: Tables) -> list[Row]:
     return pairs
 
 
-def unexplained(resolved: Resolved, tables: Tables) -> list[Row]:
+def unexplained(study: Study, tables: Tables) -> list[Row]:
     """Summaries of variants that end at chance by the slip, but had better epochs, although the report's best one is at chance."""
-    limit, summaries = chance_limit(resolved, tables), {row["variant"]: row for row in rows_of(tables.summary)}
-    slips = [pair["published"]["variant"] for pair in accountings(resolved, tables) if pair["cause"] == "slip"]
+    limit, summaries = chance_limit(study, tables), {row["variant"]: row for row in rows_of(tables.summary)}
+    slips = [pair["published"]["variant"] for pair in accountings(study, tables) if pair["cause"] == "slip"]
     return [row for name in slips if (row := summaries[name])["published"] <= limit < row["best_mean"]]
 
 
@@ -266,7 +270,7 @@ def environments(study: Study, folder: Path) -> tuple[list[Row], int]:
     return [json.loads(environment) | {"runs": runs} for environment, runs in ordered], forced
 
 
-def means(resolved: Resolved, tables: Tables, claim: Mapping[str, Any]) -> list[Row]:
+def means(study: Study, tables: Tables, claim: Mapping[str, Any]) -> list[Row]:
     """The mean accuracies that a claim compares, its variant's first: over the seeds that the variant has in common with a rival."""
     values = tables.runs.pivot(index="seed", columns="variant", values=claim["endpoint"])
     variant, rivals = claim["variant"], [name for name in claim["than"].split(", ") if name]
@@ -274,10 +278,10 @@ def means(resolved: Resolved, tables: Tables, claim: Mapping[str, Any]) -> list[
     return [{"variant": name, "mean": float(common[name].mean())} for name in common]
 
 
-def endpoints(resolved: Resolved, tables: Tables) -> list[str]:
+def endpoints(study: Study, tables: Tables) -> list[str]:
     """The endpoints that the tables hold, the primary one first."""
     names = [name.removesuffix("_mean") for name in tables.summary.columns if name.endswith("_mean")]
-    return sorted(names, key=lambda name: name != primary_of(resolved))
+    return sorted(names, key=lambda name: name != study.endpoint)
 
 
 def statements(tables: Tables) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ def _context(
         "finished": finished,
         "highest": max(finished, key=lambda one: one["about"]["accuracy"]),
         "kinds": list(dict.fromkeys(variant.kind for rung in ladder.rungs for variant in rung.variants)),
-        "endpoint": wording.endpoint(ladder.rungs[0].study.resolved, ladder.endpoint, language),
+        "endpoint": wording.endpoint(ladder.rungs[0].study, ladder.endpoint, language),
         "trends": [row | {"known": math.isfinite(row["p"])} for row in trend.to_dict("records")],
         "published": published,
         "least": LEAST_RUNGS,

@@ -23,7 +23,6 @@ from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.report import texts
 from temporal_shortcuts.report.figures.style import colour_of, span
 from temporal_shortcuts.study import Study
-from temporal_shortcuts.study.outputs import Resolved
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SHOWN_AT_FIRST = 8
@@ -56,18 +55,18 @@ def write_page(study: Study, tables: Tables, path: Path) -> None:
 
 
 def _content(study: Study, tables: Tables) -> dict[str, Any]:
-    resolved = study.resolved
+
     return {
-        "resolved": resolved,
+        "study": study,
         "script": get_plotlyjs(),
         "claims": tables.claims.to_dict("records"),
         "verdicts": Counter(tables.claims["verdict"]),
-        "variants": [_look(resolved, name) for name in resolved["variants"]],
+        "variants": [_look(study, name) for name in study.variants],
         "at_first": at_first(tables),
         "summary": summary_table(tables),
-        "runs": run_table(resolved, tables),
-        "curves": curves(resolved, tables),
-        "differences": differences(resolved, tables),
+        "runs": run_table(study, tables),
+        "curves": curves(study, tables),
+        "differences": differences(study, tables),
         "epochs": {"shown": study.epochs_shown, "trained": study.epochs_trained},
     }
 
@@ -83,13 +82,13 @@ def _names(text: Any) -> list[str]:
     return text.split(", ") if isinstance(text, str) else []
 
 
-def _look(resolved: Resolved, name: str) -> dict[str, str]:
+def _look(study: Study, name: str) -> dict[str, str]:
     """How a variant is drawn: its kind's colour, with a dash of its own and, when these run out, a lighter shade."""
-    colours = {one: colour_of(resolved, one) for one in resolved["variants"]}
+    colours = {one: colour_of(study, one) for one in study.variants}
     alike = [one for one in colours if colours[one] == colours[name]]
     shade, dash = divmod(alike.index(name), len(DASHES))
     colour = _lighter(colours[name], min(0.3 * shade, 0.6))
-    return {"name": name, "label": resolved["variants"][name]["label"], "colour": colour, "dash": DASHES[dash]}
+    return {"name": name, "label": study.variants[name].label, "colour": colour, "dash": DASHES[dash]}
 
 
 def _lighter(colour: str, share: float) -> str:
@@ -119,7 +118,7 @@ def summary_table(tables: Tables) -> dict[str, Any]:
     return {"columns": ["variant", "seeds", *endpoints.values(), "diverged"], "rows": rows, "words": [0]}
 
 
-def run_table(resolved: Resolved, tables: Tables) -> dict[str, Any]:
+def run_table(study: Study, tables: Tables) -> dict[str, Any]:
     """One row a run; a cell is (what is sorted by, what is shown)."""
     endpoints = endpoints_of(tables)
     named = COLUMNS | endpoints
@@ -128,7 +127,7 @@ def run_table(resolved: Resolved, tables: Tables) -> dict[str, Any]:
     rows = []
     for row in tables.runs.to_dict("records"):
         cells = [(row[name], _cell(row[name], name in endpoints)) for name in columns]
-        label = resolved["variants"][row["variant"]]["label"]
+        label = study.variants[row["variant"]].label
         rows.append({"variant": row["variant"], "cells": [(label, label), *cells[1:]]})
     words = [columns.index(name) for name in ("variant", "fingerprint")]
     return {"columns": [named[name] for name in columns], "rows": rows, "words": words}
@@ -143,16 +142,16 @@ def _cell(value: Any, is_accuracy: bool) -> str:
 # -- curves ------------------------------------------------------------------------------------------------------------
 
 
-def curves(resolved: Resolved, tables: Tables) -> dict[str, dict[str, Any]]:
+def curves(study: Study, tables: Tables) -> dict[str, dict[str, Any]]:
     """What can be drawn over the epochs -> its figure: for each variant a band from lowest to highest seed, and a mean."""
     metrics = tables.metrics
     measures = [column for column in metrics if column not in ("variant", "seed", "epoch")]
     measures.sort(key=lambda column: column != "test_accuracy")
-    drawn = {_title(column): _figure(resolved, _spread(metrics, column), _title(column)) for column in measures}
-    apart = _from_reference(resolved, metrics)
+    drawn = {_title(column): _figure(study, _spread(metrics, column), _title(column)) for column in measures}
+    apart = _from_reference(study, metrics)
     if len(apart):
         title = "test accuracy, difference from the reference (points)"
-        drawn = {**dict(list(drawn.items())[:1]), title: _figure(resolved, _spread(apart, "points"), title), **drawn}
+        drawn = {**dict(list(drawn.items())[:1]), title: _figure(study, _spread(apart, "points"), title), **drawn}
     return drawn
 
 
@@ -167,9 +166,9 @@ def _spread(metrics: pd.DataFrame, column: str) -> pd.DataFrame:
     return groups.agg(["mean", "min", "max"]).map(lambda value: float(f"{value:.6g}")).reset_index()
 
 
-def _from_reference(resolved: Resolved, metrics: pd.DataFrame) -> pd.DataFrame:
+def _from_reference(study: Study, metrics: pd.DataFrame) -> pd.DataFrame:
     """Differences in points between runs of one seed, for each variant that has a reference."""
-    against = metrics["variant"].map({name: variant["against"] for name, variant in resolved["variants"].items()})
+    against = metrics["variant"].map({name: variant.against for name, variant in study.variants.items()})
     columns = ["variant", "seed", "epoch", "test_accuracy"]
     own, reference = metrics.assign(against=against).dropna(subset="against"), metrics[columns]
     pairs = own.merge(
@@ -178,14 +177,14 @@ def _from_reference(resolved: Resolved, metrics: pd.DataFrame) -> pd.DataFrame:
     return pairs.assign(points=100 * (pairs["test_accuracy"] - pairs["test_accuracy_reference"]))
 
 
-def _figure(resolved: Resolved, spread: pd.DataFrame, title: str) -> dict[str, Any]:
-    looks = [_look(resolved, name) for name in resolved["variants"]]
+def _figure(study: Study, spread: pd.DataFrame, title: str) -> dict[str, Any]:
+    looks = [_look(study, name) for name in study.variants]
     parts = {str(name): part.reset_index(drop=True) for name, part in spread.groupby("variant")}
     bands = [
-        _band(look, _since_parting(parts[name], parts.get(against)).dropna())
+        _band(look, _since_parting(parts[name], parts.get(against or "")).dropna())
         for look in looks
         if (name := look["name"]) in parts and not parts[name]["min"].equals(parts[name]["max"])
-        for against in [resolved["variants"][name]["against"]]
+        for against in [study.variants[name].against]
     ]
     lines = [_line(look, parts[look["name"]]) for look in looks if look["name"] in parts]
     figure = graph.Figure([*bands, *lines])
@@ -240,17 +239,17 @@ def _plain(values: Iterable[Any]) -> list[Any]:
 # -- differences -------------------------------------------------------------------------------------------------------
 
 
-def differences(resolved: Resolved, tables: Tables) -> dict[str, dict[str, Any]]:
+def differences(study: Study, tables: Tables) -> dict[str, dict[str, Any]]:
     """Each endpoint -> the figure of its comparisons: a row each, with the mean difference and its 95 % interval."""
     names = endpoints_of(tables)
     groups = tables.comparisons.groupby("endpoint", sort=False)
     return {
-        names.get(str(endpoint), str(endpoint)): _forest(resolved, rows.to_dict("records")) for endpoint, rows in groups
+        names.get(str(endpoint), str(endpoint)): _forest(study, rows.to_dict("records")) for endpoint, rows in groups
     }
 
 
-def _forest(resolved: Resolved, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    figure = graph.Figure([_difference(resolved, row, place) for place, row in enumerate(rows)])
+def _forest(study: Study, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    figure = graph.Figure([_difference(study, row, place) for place, row in enumerate(rows)])
     ends = [
         (row["t_low"], row["t_high"]) if row["n"] >= SMALLEST_N else (row["mean_difference"],) * 2
         for row in rows
@@ -263,18 +262,18 @@ def _forest(resolved: Resolved, rows: Sequence[dict[str, Any]]) -> dict[str, Any
         hovermode="closest",
         meta={"rows": len(rows)},
         margin={"l": 12, "r": 12, "t": 32, "b": 44},
-        annotations=[_row_label(resolved, row, place, (low, high)) for place, row in enumerate(rows)],
+        annotations=[_row_label(study, row, place, (low, high)) for place, row in enumerate(rows)],
     )
     figure.update_xaxes(title_text="difference (points)", range=[min(low, 0.0), max(high, 0.0)], zeroline=True)
     figure.update_yaxes(visible=False, range=[len(rows) - 0.6, -0.9], fixedrange=True)
     return figure.to_plotly_json()
 
 
-def _difference(resolved: Resolved, row: dict[str, Any], place: int) -> graph.Scatter:
-    look = _look(resolved, row["variant"])
+def _difference(study: Study, row: dict[str, Any], place: int) -> graph.Scatter:
+    look = _look(study, row["variant"])
     (middle, low, high) = _plain([row["mean_difference"], row["t_low"], row["t_high"]])
     arms = None if middle is None or low is None else {"array": [high - middle], "arrayminus": [middle - low]}
-    against = resolved["variants"][row["against"]]["label"]
+    against = study.variants[row["against"]].label
     lines = [
         f"<b>{_escaped(look['label'])}</b> against {_escaped(against)}",
         f"{texts.points(row['mean_difference'])} points {texts.interval(row['t_low'], row['t_high'])}",
@@ -292,9 +291,9 @@ def _difference(resolved: Resolved, row: dict[str, Any], place: int) -> graph.Sc
     )
 
 
-def _row_label(resolved: Resolved, row: dict[str, Any], place: int, limits: tuple[float, float]) -> dict[str, Any]:
+def _row_label(study: Study, row: dict[str, Any], place: int, limits: tuple[float, float]) -> dict[str, Any]:
     """A row's label and numbers, in two lines for narrow pages, with an arrow where the point lies beyond the axis."""
-    label, value = _escaped(resolved["variants"][row["variant"]]["label"]), row["mean_difference"]
+    label, value = _escaped(study.variants[row["variant"]].label), row["mean_difference"]
     arrow = " ←" if value < min(limits[0], 0.0) else " →" if value > max(limits[1], 0.0) else ""
     found = f"{texts.points(value)} {texts.interval(row['t_low'], row['t_high'])}, n = {row['n']}{arrow}"
     look = {"xanchor": "left", "yanchor": "bottom", "align": "left", "yshift": 7, "showarrow": False}

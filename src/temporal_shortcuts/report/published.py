@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from temporal_shortcuts.study.outputs import Resolved, shortcut_of
+from temporal_shortcuts.study import Study
 
 PROTOCOL: Mapping[str, Any] = {
     "model": "resnet18",
@@ -60,31 +60,39 @@ class Effect:
 
 
 EFFECTS = [
-    Effect(run.kind, run.onset or 0, run.strength or 0.0, RUNS[0].accuracy, 100 * (run.accuracy - RUNS[0].accuracy), float(FLOP))
+    Effect(
+        run.kind,
+        run.onset or 0,
+        run.strength or 0.0,
+        RUNS[0].accuracy,
+        100 * (run.accuracy - RUNS[0].accuracy),
+        float(FLOP),
+    )
     for run in RUNS
     if run.kind is not None
 ]
 
 
-def run_elsewhere(resolved: Resolved, name: str) -> Run | None:
+def run_elsewhere(study: Study, name: str) -> Run | None:
     """The report's run that a variant's published value comes from, if that run was another than the variant.
 
     A study inherits the values with the variants of `config.yaml`: a variant that begins its shortcut at another epoch is then not
     what the report ran. A value that is none of the report's is the study's own.
     """
-    runs = [run for run in RUNS if run.accuracy == resolved["variants"][name]["published"]]
-    settings, shortcut = resolved["variants"][name]["settings"], shortcut_of(resolved, name) or {}
-    own = (settings["learning_rate"], shortcut.get("kind"), shortcut.get("onset"), shortcut.get("strength"))
+    runs = [run for run in RUNS if run.accuracy == study.variants[name].published]
+    variant = study.variants[name]
+    kind = None if variant.shortcut is None else variant.shortcut.kind
+    own = (variant.settings.learning_rate, kind, variant.onset, variant.strength)
     same = any((run.learning_rate, run.kind, run.onset, run.strength) == own for run in runs)
     return None if same or not runs else runs[0]
 
 
-def accuracy(resolved: Resolved, name: str) -> float:
+def accuracy(study: Study, name: str) -> float:
     """The published accuracy of a variant, a fraction; nan without one, and where the report ran something else."""
-    value = resolved["variants"][name]["published"]
-    return math.nan if value is None or run_elsewhere(resolved, name) else value
+    value = study.variants[name].published
+    return math.nan if value is None or run_elsewhere(study, name) else value
 
 
-def difference(resolved: Resolved, name: str, against: str) -> float:
+def difference(study: Study, name: str, against: str) -> float:
     """Points between the published accuracies of two variants; nan where one of them has none."""
-    return 100 * (accuracy(resolved, name) - accuracy(resolved, against))
+    return 100 * (accuracy(study, name) - accuracy(study, against))

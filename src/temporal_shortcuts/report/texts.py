@@ -32,11 +32,11 @@ from temporal_shortcuts.report.numbers import (
     seeds_needed,
 )
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.model import plain as settings_of
 from temporal_shortcuts.study.outputs import (
     BLOCKS,
     LANGUAGES,
     TABULATED,
-    Resolved,
     figures_of,
     headline_figures_of,
     tables_of,
@@ -101,49 +101,49 @@ def _environment() -> jinja2.Environment:
 @jinja2.pass_context
 def label(context: jinja2.runtime.Context, name: str) -> str:
     """How a text calls a variant: the study's label, or in Chinese what its settings say."""
-    resolved: Resolved = context["resolved"]
-    return escape(chinese.label(resolved, name) if context["language"] == "zh" else resolved["variants"][name]["label"])
+    study: Study = context["study"]
+    return escape(chinese.label(study, name) if context["language"] == "zh" else study.variants[name].label)
 
 
 @jinja2.pass_context
 def claim_text(context: jinja2.runtime.Context, claim: dict[str, Any]) -> str:
     """A claim as the study's file words it, or in Chinese from its test and its variants."""
-    return escape(chinese.claim(context["resolved"], claim) if context["language"] == "zh" else claim["text"])
+    return escape(chinese.claim(context["study"], claim) if context["language"] == "zh" else claim["text"])
 
 
 @jinja2.pass_context
 def published_text(context: jinja2.runtime.Context, claim: dict[str, Any]) -> str:
     """What the report has for a claim; nothing where it has nothing."""
-    return escape(wording.published_claim(context["resolved"], claim, context["language"]))
+    return escape(wording.published_claim(context["study"], claim, context["language"]))
 
 
 def _context(study: Study, tables: Tables, folder: Path, language: str, prefix: str) -> dict[str, Any]:
-    resolved = study.resolved
-    lead = next(iter(headline_figures_of(resolved)), None)
+
+    lead = next(iter(headline_figures_of(study)), None)
     return {
         "study": study,
-        "resolved": resolved,
         "language": language,
         "tables": tables,
         "prefix": prefix,
-        "scale": escape(wording.scale(resolved, language)),
-        "primary": wording.primary_of(resolved),
-        "margin": wording.margin_of(resolved),
-        "endpoints": facts.endpoints(resolved, tables),
+        "protocol": settings_of(study.protocol),
+        "scale": escape(wording.scale(study, language)),
+        "primary": study.endpoint,
+        "margin": study.margin,
+        "endpoints": facts.endpoints(study, tables),
         "summary": {row["variant"]: row for row in facts.rows_of(tables.summary)},
         "stability": {row["variant"]: row for row in facts.rows_of(tables.stability)},
-        "claims": facts.claims_of(resolved, tables),
-        "verdicts": facts.by_verdict(resolved, tables),
-        "comparisons": facts.primary(resolved, tables),
+        "claims": facts.claims_of(study, tables),
+        "verdicts": facts.by_verdict(study, tables),
+        "comparisons": facts.primary(study, tables),
         "others": {(row["endpoint"], row["variant"]): row for row in facts.rows_of(tables.comparisons)},
         "bootstrap": facts.rows_of(tables.image_bootstrap),
         "statements": facts.statements(tables),
-        "more_tables": [name for name in tables_of(resolved) if name not in TABULATED],
+        "more_tables": [name for name in tables_of(study) if name not in TABULATED],
         "folder": folder,
         "smallest_n": SMALLEST_N,
         "lead": lead,
-        "figures": [name for name in figures_of(resolved) if name != lead],
-        "records": {name: study.variant_runs(name) for name in resolved["variants"]},
+        "figures": [name for name in figures_of(study) if name != lead],
+        "records": {name: study.variant_runs(name) for name in study.variants},
         "block": lambda name: render(study, tables, folder, f"{name}.{language}.jinja", language, prefix),
     }
 

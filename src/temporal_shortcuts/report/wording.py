@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from temporal_shortcuts.analysis.statistics import PRIMARY, SMOOTHING
+from temporal_shortcuts.analysis.statistics import SMOOTHING
 from temporal_shortcuts.report import published
 from temporal_shortcuts.report.numbers import percent
-from temporal_shortcuts.study.outputs import Resolved
+from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.model import plain
 
 VERDICTS = {
     "supported": {"en": "supported", "zh": "成立"},
@@ -30,23 +31,13 @@ _SETTINGS = {
 }
 
 
-def primary_of(resolved: Resolved) -> str:
-    """The endpoint on which the study's verdicts rest."""
-    return resolved.get("endpoint") or PRIMARY
-
-
-def margin_of(resolved: Resolved) -> float | None:
-    """The smallest difference that matters, in points, if the study fixed one beforehand."""
-    return resolved.get("margin")
-
-
 # -- scale -------------------------------------------------------------------------------------------------------------
 
 
-def scale(resolved: Resolved, language: str = "en") -> str:
+def scale(study: Study, language: str = "en") -> str:
     """How the study differs from the report's protocol: the data, then each setting that is not the report's."""
-    parts = [resolved["data"]["name"], *_differences(resolved, language)]
-    if "CIFAR-10" not in resolved["data"]["name"]:
+    parts = [study.data.name, *_differences(study, language)]
+    if "CIFAR-10" not in study.data.name:
         return _joined(parts, language) + (
             "; no result about CIFAR-10" if language == "en" else "；不是 CIFAR-10 的结果"
         )
@@ -59,13 +50,13 @@ def _joined(parts: list[str], language: str) -> str:
     return (", " if language == "en" else "，").join(parts)
 
 
-def _differences(resolved: Resolved, language: str) -> Iterator[str]:
-    images = resolved["data"]["images_per_class"]
+def _differences(study: Study, language: str) -> Iterator[str]:
+    images = study.data.images_per_class
     if images:
         text = f"{images:,} training images of each class" if language == "en" else f"每类 {images:,} 张训练图"
-        is_cifar = "CIFAR-10" in resolved["data"]["name"]
+        is_cifar = "CIFAR-10" in study.data.name
         yield text + (_of_report(f"{published.IMAGES_PER_CLASS:,}", language) if is_cifar else "")
-    report, ours = _flat(published.PROTOCOL), _flat(resolved["protocol"])
+    report, ours = _flat(published.PROTOCOL), _flat(plain(study.protocol))
     for key, value in report.items():
         if ours.get(key, value) != value:
             own, theirs = _value(ours[key], language), _value(value, language)
@@ -93,14 +84,14 @@ def _value(value: Any, language: str) -> str:
 # -- endpoints ---------------------------------------------------------------------------------------------------------
 
 
-def averaged_epochs(resolved: Resolved) -> int:
+def averaged_epochs(study: Study) -> int:
     """How many epochs the endpoint `last5` is the mean of: five, or all if there are fewer."""
-    return min(SMOOTHING, resolved["protocol"]["epochs"])
+    return min(SMOOTHING, study.epochs)
 
 
-def endpoint(resolved: Resolved, name: str, language: str = "en") -> str:
+def endpoint(study: Study, name: str, language: str = "en") -> str:
     """What an endpoint measures, as a phrase in a sentence."""
-    n, since = averaged_epochs(resolved), resolved["protocol"].get("average_from")
+    n, since = averaged_epochs(study), study.protocol.average_from
     if name == "last5":
         if n == 1:
             return "the last epoch" if language == "en" else "最后一轮"
@@ -124,7 +115,7 @@ def endpoint(resolved: Resolved, name: str, language: str = "en") -> str:
     return phrases.get(name, (name, name))[language == "zh"]
 
 
-def endpoint_head(resolved: Resolved, name: str, language: str = "en") -> str:
+def endpoint_head(study: Study, name: str, language: str = "en") -> str:
     """An endpoint as the head of a table's column."""
     heads = {
         "final": ("last epoch", "最后一轮"),
@@ -136,11 +127,11 @@ def endpoint_head(resolved: Resolved, name: str, language: str = "en") -> str:
         "averaged_with_carry": ("averaged weights, with carry", "平均权重，保留携带量"),
     }
     if name == "last5":
-        n = averaged_epochs(resolved)
+        n = averaged_epochs(study)
         return (
             (f"last {n} epochs", f"最后 {n} 轮平均")[language == "zh"]
             if n > 1
-            else endpoint_head(resolved, "final", language)
+            else endpoint_head(study, "final", language)
         )
     return heads.get(name, (name, name))[language == "zh"]
 
@@ -148,25 +139,25 @@ def endpoint_head(resolved: Resolved, name: str, language: str = "en") -> str:
 # -- published values --------------------------------------------------------------------------------------------------
 
 
-def published_cell(resolved: Resolved, name: str, language: str = "en") -> str:
+def published_cell(study: Study, name: str, language: str = "en") -> str:
     """A variant's published accuracy, with the setting that it was published for where the variant has another; else nothing."""
-    value = resolved["variants"][name]["published"]
-    return "" if value is None else percent(value) + _ran_elsewhere(resolved, [name], language)
+    value = study.variants[name].published
+    return "" if value is None else percent(value) + _ran_elsewhere(study, [name], language)
 
 
-def published_claim(resolved: Resolved, claim: Mapping[str, Any], language: str = "en") -> str:
+def published_claim(study: Study, claim: Mapping[str, Any], language: str = "en") -> str:
     """What the report has for a claim that it makes: in the words of the study's file, or from the accuracies of the variants."""
     names = [claim["variant"], *filter(None, claim["than"].split(", "))]
-    cells = [published_cell(resolved, name, language) for name in names]
+    cells = [published_cell(study, name, language) for name in names]
     if not claim["published"] or language == "en" or not all(cells):
-        return claim["published"] and claim["published"] + _ran_elsewhere(resolved, names, language)
+        return claim["published"] and claim["published"] + _ran_elsewhere(study, names, language)
     first, *others = cells
     return f"{first} 对 {'、'.join(others)}" if others else first
 
 
-def _ran_elsewhere(resolved: Resolved, names: list[str], language: str) -> str:
+def _ran_elsewhere(study: Study, names: list[str], language: str) -> str:
     """In brackets, what the report ran where it was something else than these variants; else nothing."""
-    runs = [run for name in names if (run := published.run_elsewhere(resolved, name))]
+    runs = [run for name in names if (run := published.run_elsewhere(study, name))]
     said = [_ran(run, language) for run in runs]
     if not said:
         return ""

@@ -99,5 +99,7 @@ def _check(rung: Rung, endpoint: str, index: int, source: Source) -> None:
     if len(set(kinds)) < len(kinds):
         source.refuse((*key, "variants"), f"their kinds are {', '.join(kinds)}; name one variant of each kind.")
     if endpoint in ("averaged", "re_estimated") and rung.study.protocol.average_from is None:
-        needs = f"but the study {rung.study.name} averages no weights; give its protocol average_from, or choose another."
+        needs = (
+            f"but the study {rung.study.name} averages no weights; give its protocol average_from, or choose another."
+        )
         source.refuse(("endpoint",), f"found {endpoint!r}, {needs}")

@@ -52,9 +52,24 @@ class Variant:
         return self.shortcut is not None and KINDS[self.shortcut.kind].role == "null"
 
     @property
+    def onset(self) -> int | None:
+        """Epochs completed before its temporal shortcut acts; None without one."""
+        return None if self.shortcut is None else self.shortcut.onset
+
+    @property
+    def strength(self) -> float | None:
+        """What its carry is multiplied by; None without one."""
+        return None if self.shortcut is None else self.shortcut.strength
+
+    @property
+    def accounting(self) -> str | None:
+        """How its `epoch_res` takes the mean; None of any other kind."""
+        return None if self.shortcut is None else self.shortcut.accounting
+
+    @property
     def is_late(self) -> bool:
         """Whether its temporal shortcut begins after the first epoch."""
-        return self.shortcut is not None and self.shortcut.onset > 0
+        return bool(self.onset)
 
     @property
     def differences(self) -> dict[str, Any]:

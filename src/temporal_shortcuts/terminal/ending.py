@@ -76,8 +76,8 @@ def summary(study: Study, results: Path) -> Table:
     from temporal_shortcuts.analysis.tables import read_table
     from temporal_shortcuts.report import published, wording
 
-    primary = wording.primary_of(study.resolved)
-    title = f"{study.name}: test accuracy, {wording.endpoint(study.resolved, primary)}, in percent"
+    primary = study.endpoint
+    title = f"{study.name}: test accuracy, {wording.endpoint(study, primary)}, in percent"
     table = Table(
         title=title,
         caption=Text(study.scale),
@@ -89,7 +89,7 @@ def summary(study: Study, results: Path) -> Table:
         table.add_column(name, justify="left" if name == "variant" else "right")
     for row in read_table(results / "summary.csv").to_dict("records"):
         numbers = [row[f"{primary}_mean"], row[f"{primary}_sd"], row["best_mean"]]
-        numbers.append(published.accuracy(study.resolved, row["variant"]))
+        numbers.append(published.accuracy(study, row["variant"]))
         shown = ("" if value != value else f"{100 * value:.2f}" for value in numbers)
         table.add_row(Text(row["label"]), str(row["n"]), *shown)
     return table

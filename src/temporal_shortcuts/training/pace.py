@@ -19,7 +19,7 @@ def seconds_per_epoch(study: Study, images: Images) -> float:
 
     The instruction set must have been pinned (`numerics.pin`) before torch was imported.
     """
-    settings = study.variant_runs(study.resolved["benchmark"])[0].trajectory
+    settings = study.variant_runs(study.benchmark)[0].trajectory
     device = numerics.prepare(settings.settings["device"], settings.settings["precision"])
     train, test = len(images.train_labels), len(images.test_labels)
     part = min(1.0, BATCHES * settings.settings["batch_size"] / train)

@@ -27,14 +27,10 @@ from temporal_shortcuts.report.figures.style import (
     note_scale,
     wrapped,
 )
+from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.outputs import (
-    Resolved,
     carry_variants,
-    is_late,
-    kind_of,
     late_variants,
-    reference_of,
-    shortcut_of,
     sweep_kinds,
 )
 
@@ -42,36 +38,37 @@ HEAD = 8.6
 """Size of the letters above a panel."""
 
 
-def learning_curves(resolved: Resolved, tables: Tables) -> Figure:
+def learning_curves(study: Study, tables: Tables) -> Figure:
     """Test accuracy over epochs, a panel for each kind with its reference: means, and bands from lowest to highest seed."""
-    panels = curve_panels(resolved)
+    panels = curve_panels(study)
     columns = min(len(panels), 2 if len(panels) <= 4 else 3)
     inches = 7.4 / columns
-    titles = [wrapped(_panel_title(resolved, names), inches, HEAD) for names in panels]
-    looks = [_panel_looks(resolved, names) for names in panels]
-    labels = [[label_of(resolved, name, inches - 0.6, HEAD) for name in of_panel] for of_panel in looks]
+    titles = [wrapped(_panel_title(study, names), inches, HEAD) for names in panels]
+    looks = [_panel_looks(study, names) for names in panels]
+    labels = [[label_of(study, name, inches - 0.6, HEAD) for name in of_panel] for of_panel in looks]
     lines = [sum(text.count("\n") + 1 for text in (title, *head)) for title, head in zip(titles, labels, strict=True)]
     figure, grid = _grid(len(panels), columns, heads=0.16 * max(lines))
     for axes, title, head, of_panel in zip(grid, titles, labels, looks, strict=True):
         for name, look in of_panel.items():
-            draw_curve(axes, tables, name, "test_accuracy", look, _parting(resolved, name))
-            if is_late(resolved, name):
-                onset = shortcut_of(resolved, name)["onset"]
+            draw_curve(axes, tables, name, "test_accuracy", look, _parting(study, name))
+            if onset := study.variants[name].onset:
                 axes.axvline(onset, color=look["color"], linewidth=1.2, linestyle=(0, (1, 2)), zorder=1)
         _head(axes, title, head, list(of_panel.values()))
     grid[0].set_ylim(at_least(*grid[0].get_ylim()))
-    if resolved["protocol"]["epochs"] == 1:
+    if study.epochs == 1:
         grid[0].set_xlim(0.5, 1.5)
     figure.supylabel("test accuracy (%)", fontsize=10)
     note = "line: mean of the seeds · band: lowest to highest seed · dotted vertical line: onset"
-    note_scale(figure, resolved, note)
+    note_scale(figure, study, note)
     return figure
 
 
-def _panel_looks(resolved: Resolved, names: list[str]) -> dict[str, dict[str, Any]]:
+def _panel_looks(study: Study, names: list[str]) -> dict[str, dict[str, Any]]:
     """The lines of a panel: its reference in black, then its variants, no two alike."""
-    reference = {reference_of(resolved, name): {"color": COLOURS["reference"], "linestyle": "-"} for name in names}
-    return reference | looks_of(resolved, [name for name in names if name not in reference])
+    reference = {
+        study.variants[name].reference.name: {"color": COLOURS["reference"], "linestyle": "-"} for name in names
+    }
+    return reference | looks_of(study, [name for name in names if name not in reference])
 
 
 def _head(axes: Axes, title: str, labels: list[str], looks: list[dict[str, Any]]) -> None:
@@ -92,23 +89,21 @@ def _head(axes: Axes, title: str, labels: list[str], looks: list[dict[str, Any]]
     )
 
 
-def curve_panels(resolved: Resolved) -> list[list[str]]:
+def curve_panels(study: Study) -> list[list[str]]:
     """The variants that share a panel: only their onset differs, or their learning rate."""
     panels: dict[tuple[object, ...], list[str]] = {}
-    for name, variant in resolved["variants"].items():
-        if variant["against"] is not None:
-            kind = kind_of(resolved, name)
-            shortcut = shortcut_of(resolved, name) or {"strength": name if kind == "other" else ""}
-            key = kind, variant["against"], shortcut.get("strength"), shortcut.get("accounting")
-            panels.setdefault(key, []).append(name)
-    return list(panels.values()) or [[name] for name in resolved["variants"]]
+    for name, variant in study.variants.items():
+        if variant.against is not None:
+            own = name if variant.kind == "other" else variant.strength
+            panels.setdefault((variant.kind, variant.against, own, variant.accounting), []).append(name)
+    return list(panels.values()) or [[name] for name in study.variants]
 
 
-def _parting(resolved: Resolved, name: str) -> int:
+def _parting(study: Study, name: str) -> int:
     """The last epoch that a variant has in common with its reference, bit for bit, if they differ in a late shortcut alone; else 0."""
-    own, reference = (resolved["variants"][one]["settings"] for one in (name, reference_of(resolved, name)))
-    alone = is_late(resolved, name) and own | {"shortcut": None} == reference and not own["compile"]
-    return own["shortcut"]["onset"] if alone else 0
+    variant = study.variants[name]
+    alone = variant.settings == variant.reference.settings and variant.reference.shortcut is None
+    return variant.onset or 0 if alone and not variant.settings.compile else 0
 
 
 def draw_curve(axes: Axes, tables: Tables, name: str, column: str, look: Mapping[str, Any], since: int = 0) -> None:
@@ -144,27 +139,25 @@ def _grid(panels: int, columns: int, heads: float = 0.2) -> tuple[Figure, list[A
     return figure, axes[:panels]
 
 
-def _panel_title(resolved: Resolved, names: list[str]) -> str:
+def _panel_title(study: Study, names: list[str]) -> str:
     """What the panel's variants have in common."""
-    kind, shortcut = kind_of(resolved, names[0]), shortcut_of(resolved, names[0]) or {}
-    title = label_of(resolved, names[0]) if kind == "other" else KIND_NAMES.get(kind, kind)
-    if shortcut.get("accounting") == "published":
+    first = study.variants[names[0]]
+    title = label_of(study, first.name) if first.kind == "other" else KIND_NAMES.get(first.kind, first.kind)
+    if first.accounting == "published":
         title += ", published accounting"
-    if kind in sweep_kinds(resolved):
-        title += f", strength {shortcut['strength']:g}"
+    if first.kind in sweep_kinds(study):
+        title += f", strength {first.strength:g}"
     return title
 
 
-def late_differences(resolved: Resolved, tables: Tables) -> Figure:
+def late_differences(study: Study, tables: Tables) -> Figure:
     """The paired difference from the reference at each epoch after a late onset: every pair, their mean and its 95 % t interval."""
-    names = late_variants(resolved)
+    names = late_variants(study)
     inches = 7.4 / min(3, len(names)) - 0.3
-    titles = {
-        name: label_of(resolved, name, inches, HEAD) + against_line(resolved, name, inches, HEAD) for name in names
-    }
+    titles = {name: label_of(study, name, inches, HEAD) + against_line(study, name, inches, HEAD) for name in names}
     figure, grid = _grid(len(names), 3, heads=0.15 * lines_of(titles.values()))
     for axes, name in zip(grid, names, strict=True):
-        colour, pairs = colour_of(resolved, name), epoch_differences(resolved, tables.metrics, name)
+        colour, pairs = colour_of(study, name), epoch_differences(study, tables.metrics, name)
         low, mean, high = zip(*(interval(of_epoch) for _, of_epoch in pairs.iterrows()), strict=True)
         axes.axhline(0, color=COLOURS["reference"], linewidth=1.2, zorder=2)
         axes.plot(pairs.index, pairs, color=colour, linewidth=0.7, alpha=0.4, zorder=1)
@@ -174,15 +167,15 @@ def late_differences(resolved: Resolved, tables: Tables) -> Figure:
     grid[0].set_ylim(at_least(*grid[0].get_ylim()))
     figure.supylabel("difference in test accuracy (points)", fontsize=10)
     note = "black: the reference · line: mean of the pairs of equal seed · band: its 95 % t interval, epoch by epoch · thin: each pair"
-    note_scale(figure, resolved, note)
+    note_scale(figure, study, note)
     return figure
 
 
-def epoch_differences(resolved: Resolved, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
+def epoch_differences(study: Study, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
     """Differences of test accuracy in points (rows: epochs from the onset on; columns: seeds) of a variant from its reference."""
-    reference = reference_of(resolved, name)
+    reference = study.variants[name].reference.name
     pairs = pair_differences(metrics, name, reference, "test_accuracy", ["epoch", "seed"]).unstack("seed")
-    return pairs[pairs.index >= shortcut_of(resolved, name)["onset"]]
+    return pairs[pairs.index >= (study.variants[name].onset or 0)]
 
 
 CARRY_CURVES = (
@@ -192,17 +185,17 @@ CARRY_CURVES = (
 )
 
 
-def carry(resolved: Resolved, tables: Tables) -> Figure:
+def carry(study: Study, tables: Tables) -> Figure:
     """Train, test, and test accuracy with the carry left on, over epochs, beside the reference's test accuracy."""
-    names = carry_variants(resolved)
+    names = carry_variants(study)
     inches = 7.4 / min(2, len(names)) - 0.3
-    titles = {name: label_of(resolved, name, inches, 9.5) for name in names}
+    titles = {name: label_of(study, name, inches, 9.5) for name in names}
     figure, grid = _grid(len(names), 2, heads=0.17 * lines_of(titles.values()))
     reference = {"color": COLOURS["reference"], "linestyle": "-"}
     for axes, name in zip(grid, names, strict=True):
-        draw_curve(axes, tables, reference_of(resolved, name), "test_accuracy", reference)
+        draw_curve(axes, tables, study.variants[name].reference.name, "test_accuracy", reference)
         for column, _, linestyle in CARRY_CURVES:
-            draw_curve(axes, tables, name, column, {"color": colour_of(resolved, name), "linestyle": linestyle})
+            draw_curve(axes, tables, name, column, {"color": colour_of(study, name), "linestyle": linestyle})
         axes.set_title(titles[name], fontsize=9.5)
     grid[0].set_ylim(0, 100)
     figure.supylabel("accuracy (%)", fontsize=10)
@@ -212,5 +205,5 @@ def carry(resolved: Resolved, tables: Tables) -> Figure:
         for _, label, style in CARRY_CURVES
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=2.2, columnspacing=1.4)
-    note_scale(figure, resolved, "line: mean of the seeds · band: lowest to highest seed")
+    note_scale(figure, study, "line: mean of the seeds · band: lowest to highest seed")
     return figure

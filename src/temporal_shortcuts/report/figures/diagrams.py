@@ -14,7 +14,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.report.figures.style import COLOURS, WIDTH
-from temporal_shortcuts.study.outputs import Resolved, shortcut_of
+from temporal_shortcuts.study import Study
 
 INK, FAINT, FILL = "#222222", "#9A9A9A", "#F3F3F3"
 HEIGHT = 56.0
@@ -55,10 +55,10 @@ class Block:
             )
 
 
-def batch_res(resolved: Resolved, tables: Tables) -> Figure:
+def batch_res(study: Study, tables: Tables) -> Figure:
     """What a block has just before its last ReLU goes to the same block in the next batch."""
     figure, axes = _canvas()
-    colour, strength = COLOURS["batch_res"], _strength(resolved, "batch_res")
+    colour, strength = COLOURS["batch_res"], _strength(study, "batch_res")
     xs = (18.0, 53.0, 88.0)
     for x, name, faint in zip(xs, ("batch t − 1", "batch t", "batch t + 1"), (False, False, True), strict=True):
         Block(axes, x, colour, faint).draw()
@@ -73,10 +73,10 @@ def batch_res(resolved: Resolved, tables: Tables) -> Figure:
     return figure
 
 
-def epoch_res(resolved: Resolved, tables: Tables) -> Figure:
+def epoch_res(study: Study, tables: Tables) -> Figure:
     """The mean, over an epoch, of what a block has just before its last ReLU goes to the same block throughout the next."""
     figure, axes = _canvas()
-    colour, strength = COLOURS["epoch_res"], _strength(resolved, "epoch_res")
+    colour, strength = COLOURS["epoch_res"], _strength(study, "epoch_res")
     for x, name in ((13.0, "batch 1"), (24.0, "batch 2"), (42.0, "last full batch")):
         _small_block(axes, x, name)
         arrow(axes, (x, OWN_SUM + 0.2), (28.0 + (x - 28.0) * 0.35, CARRY_SUM - 2.6), colour)
@@ -150,8 +150,8 @@ def _explain(axes: Axes, title: str) -> None:
     axes.text(27, 1.4, "training time", color="#666666", fontsize=9, va="center")
 
 
-def _strength(resolved: Resolved, kind: str) -> str:
+def _strength(study: Study, kind: str) -> str:
     """The strength, if the study has one only for this kind."""
-    shortcuts = [shortcut_of(resolved, name) for name in resolved["variants"]]
-    strengths = {shortcut["strength"] for shortcut in shortcuts if shortcut and shortcut["kind"] == kind}
+    shortcuts = [study.variants[name].shortcut for name in study.variants]
+    strengths = {shortcut.strength for shortcut in shortcuts if shortcut and shortcut.kind == kind}
     return f"{strengths.pop():g}" if len(strengths) == 1 else "strength"

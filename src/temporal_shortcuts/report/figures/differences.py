@@ -32,31 +32,30 @@ from temporal_shortcuts.report.figures.style import (
     wrapped,
 )
 from temporal_shortcuts.report.numbers import difference, p_value, points
-from temporal_shortcuts.report.wording import endpoint, margin_of, primary_of
-from temporal_shortcuts.study.outputs import Resolved, sweep_cells, sweep_kinds
+from temporal_shortcuts.report.wording import endpoint
+from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.outputs import sweep_cells, sweep_kinds
 
 
-def forest(resolved: Resolved, tables: Tables) -> Figure:
+def forest(study: Study, tables: Tables) -> Figure:
     """The paired difference of each variant from its reference, with its 95 % interval, every pair, and the published one."""
-    primary = primary_of(resolved)
+    primary = study.endpoint
     rows = tables.comparisons[tables.comparisons["endpoint"] == primary].reset_index(drop=True)
-    labels = [label_of(resolved, name, 2.85) + against_line(resolved, name, 2.85) for name in rows["variant"]]
+    labels = [label_of(study, name, 2.85) + against_line(study, name, 2.85) for name in rows["variant"]]
     figure = new_figure(1.6 + max(0.42, 0.2 * lines_of(labels)) * len(rows))
     columns = _columns(rows)
     beside = sum(inches for _, _, inches in columns)
     axes, numbers = figure.subplots(1, 2, width_ratios=[WIDTH - 0.5 - beside - max(map(_widest, labels)), beside])
     pairs = [pair_differences(tables.runs, row["variant"], row["against"], primary) for _, row in rows.iterrows()]
-    margin = margin_of(resolved)
+    margin = study.margin
     limits = _limits(rows, pairs, margin or 0.0)
     axes.axvline(0, color="black", linewidth=1.2, zorder=1)
     if margin:
         axes.axvspan(-margin, margin, color="#E8E8E8", linewidth=0, zorder=0)
     for index, row in rows.iterrows():
-        _forest_row(axes, resolved, row, pairs[index], float(index), limits)
+        _forest_row(axes, study, row, pairs[index], float(index), limits)
     axes.set_yticks(range(len(rows)), labels)
-    axes.set(
-        xlim=limits, xlabel=wrapped(f"difference in test accuracy, {endpoint(resolved, primary)} (points)", 2.9, 10)
-    )
+    axes.set(xlim=limits, xlabel=wrapped(f"difference in test accuracy, {endpoint(study, primary)} (points)", 2.9, 10))
     few_ticks(axes.xaxis)
     axes.tick_params(axis="y", length=0, pad=8)
     axes.grid(axis="y", visible=False)
@@ -65,7 +64,7 @@ def forest(resolved: Resolved, tables: Tables) -> Figure:
         one.set_ylim(len(rows) - 0.4, -0.6)
     note_scale(
         figure,
-        resolved,
+        study,
         "circle: mean of the pairs with its 95 % t interval (filled: significant after Holm's correction, with 3 pairs or more) · "
         "small points: the pairs of equal seed · open diamond: published, single runs · arrow, triangle: off the axis"
         + (f" · band: differences of at most {margin:g} points, too small to matter" if margin else ""),
@@ -82,9 +81,9 @@ def _limits(rows: pd.DataFrame, pairs: list[pd.Series], margin: float) -> tuple[
 
 
 def _forest_row(
-    axes: Axes, resolved: Resolved, row: pd.Series, pairs: pd.Series, y: float, limits: tuple[float, float]
+    axes: Axes, study: Study, row: pd.Series, pairs: pd.Series, y: float, limits: tuple[float, float]
 ) -> None:
-    colour, mean = colour_of(resolved, row["variant"]), row["mean_difference"]
+    colour, mean = colour_of(study, row["variant"]), row["mean_difference"]
     face = colour if is_decided(row) else "white"
     look = {"facecolors": face, "edgecolors": colour, "linewidths": 1.6, "s": 52, "zorder": 5}
     if point_or_arrow(axes, mean, y, limits, "", **look):
@@ -92,7 +91,7 @@ def _forest_row(
         for marker, of_it in (("o", pairs.between(*limits)), ("<", pairs < limits[0]), (">", pairs > limits[1])):
             axes.scatter(pairs[of_it].clip(*limits), np.full(of_it.sum(), y + 0.27), marker=marker, **small)
         interval_line(axes, row["t_low"], row["t_high"], y, limits, colour)
-    reported = published.difference(resolved, row["variant"], row["against"])
+    reported = published.difference(study, row["variant"], row["against"])
     if math.isfinite(reported):
         text = f"\N{WHITE DIAMOND} {points(reported)}"
         point_or_arrow(axes, reported, y - 0.3, limits, text, **PUBLISHED | {"s": 34})
@@ -145,12 +144,12 @@ MOST_ONSETS = 8
 # -- a sweep -----------------------------------------------------------------------------------------------------------
 
 
-def sweep(resolved: Resolved, tables: Tables) -> Figure:
+def sweep(study: Study, tables: Tables) -> Figure:
     """For each kind a heat map of the paired difference over onset and strength; undecided cells are hatched."""
-    kinds = sweep_kinds(resolved)
-    primary = primary_of(resolved)
+    kinds = sweep_kinds(study)
+    primary = study.endpoint
     rows = tables.comparisons[tables.comparisons["endpoint"] == primary].set_index("variant")
-    cells = {kind: sweep_cells(resolved, kind) for kind in kinds}
+    cells = {kind: sweep_cells(study, kind) for kind in kinds}
     shown = rows.loc[[name for of_kind in cells.values() for name in of_kind.values()], "mean_difference"]
     reach = max(abs(limit) for limit in span((value, value) for value in shown))
     onsets, strengths = (max(len({cell[axis] for cell in of_kind}) for of_kind in cells.values()) for axis in (0, 1))
@@ -169,8 +168,8 @@ def sweep(resolved: Resolved, tables: Tables) -> Figure:
     bar.outline.set_visible(False)
     note_scale(
         figure,
-        resolved,
-        f"in each cell: mean paired difference ({endpoint(resolved, primary)}) ± half its 95 % t interval, in points · "
+        study,
+        f"in each cell: mean paired difference ({endpoint(study, primary)}) ± half its 95 % t interval, in points · "
         "hatched: undecided, Holm's p above 0.05, or fewer than 3 pairs",
     )
     return figure

@@ -39,35 +39,36 @@ from temporal_shortcuts.report.figures.style import (
     width,
     wrapped,
 )
-from temporal_shortcuts.report.wording import endpoint, primary_of
-from temporal_shortcuts.study.outputs import Resolved, figures_of, kind_of, reference_of, shortcut_of
+from temporal_shortcuts.report.wording import endpoint
+from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.outputs import figures_of
 
 MEAN = {"s": 46, "zorder": 4, "linewidths": 0.6}
 SEEDS = {"orient": "h", "native_scale": True, "jitter": False, "size": 4, "alpha": 0.5, "legend": False}
 TREND = {"color": "#999999", "linewidth": 0.9, "zorder": 1}
-Drawing = Callable[[Resolved, Tables], Figure]
+Drawing = Callable[[Study, Tables], Figure]
 
 
-def draw(resolved: Resolved, tables: Tables, folder: Path, names: Iterable[str] = ()) -> None:
+def draw(study: Study, tables: Tables, folder: Path, names: Iterable[str] = ()) -> None:
     """Draw the named figures of a study, or all of them, into a folder. Raises `UserError` for a name that it does not have."""
-    offered = figures_of(resolved)
+    offered = figures_of(study)
     for name in list(names) or offered:
         if name not in offered:
-            raise UserError(f"{name} is no figure of the study {resolved['study']}: choose from {', '.join(offered)}.")
+            raise UserError(f"{name} is no figure of the study {study.name}: choose from {', '.join(offered)}.")
         drawing, title = DRAWINGS[name]
         with style():
-            save(drawing(resolved, tables), folder / name, f"{title} ({resolved['study']})")
+            save(drawing(study, tables), folder / name, f"{title} ({study.name})")
 
 
 # -- one row a variant -------------------------------------------------------------------------------------------------
 
 
-def final_accuracy(resolved: Resolved, tables: Tables) -> Figure:
+def final_accuracy(study: Study, tables: Tables) -> Figure:
     """Test accuracy at the primary endpoint: every seed, mean and 95 % interval; the published values on an axis beside."""
-    names, primary = list(resolved["variants"]), primary_of(resolved)
-    reported = {name: 100 * published.accuracy(resolved, name) for name in names}
+    names, primary = list(study.variants), study.endpoint
+    reported = {name: 100 * published.accuracy(study, name) for name in names}
     reported = {name: value for name, value in reported.items() if math.isfinite(value)}
-    labels = [label_of(resolved, name, 2.8) for name in names]
+    labels = [label_of(study, name, 2.8) for name in names]
     figure = new_figure(1.3 + max(0.36, 0.18 * lines_of(labels)) * len(names))
     if reported:
         ours, theirs = figure.subplots(1, 2, sharey=True, width_ratios=[2.6, 1])
@@ -79,19 +80,17 @@ def final_accuracy(resolved: Resolved, tables: Tables) -> Figure:
     limits = span(extent(values[name], bounds[name][0], bounds[name][2]) for name in names)
     shown = []
     for row, name in enumerate(names):
-        (low, mean, high), colour = bounds[name], colour_of(resolved, name)
+        (low, mean, high), colour = bounds[name], colour_of(study, name)
         if point_or_arrow(ours, mean, row, limits, f"{mean:.2f} %", color=colour, **MEAN):
             interval_line(ours, low, high, row, limits, colour)
             shown.append(name)
-    _seed_points(ours, resolved, {name: values[name] for name in shown})
+    _seed_points(ours, study, {name: values[name] for name in shown})
     _rows(ours, labels)
     few_ticks(ours.xaxis, 6)
-    ours.set(
-        xlim=limits, xlabel=wrapped(f"test accuracy, {endpoint(resolved, primary)} (%)", 3.7, 10), title="this study"
-    )
+    ours.set(xlim=limits, xlabel=wrapped(f"test accuracy, {endpoint(study, primary)} (%)", 3.7, 10), title="this study")
     reading = "small points: seeds · large: their mean with its 95 % t interval · "
     reading += "open diamond: published, one run, best epoch · " if reported else ""
-    note_scale(figure, resolved, reading + "arrow: off the axis")
+    note_scale(figure, study, reading + "arrow: off the axis")
     return figure
 
 
@@ -102,13 +101,13 @@ def _rows(axes: Axes, labels: list[str]) -> None:
     axes.grid(axis="y", visible=False)
 
 
-def _seed_points(axes: Axes, resolved: Resolved, values: dict[str, pd.Series]) -> None:
+def _seed_points(axes: Axes, study: Study, values: dict[str, pd.Series]) -> None:
     """Each seed of the variants as a small point below the variant's row."""
-    rows = list(resolved["variants"])
+    rows = list(study.variants)
     points = pd.DataFrame(
         [(x, rows.index(name) + 0.25, name) for name in values for x in values[name]], columns=["x", "y", "name"]
     )
-    palette = {name: colour_of(resolved, name) for name in values}
+    palette = {name: colour_of(study, name) for name in values}
     seaborn.stripplot(points, x="x", y="y", hue="name", palette=palette, ax=axes, **SEEDS)
     axes.set(ylabel="")
 
@@ -123,47 +122,47 @@ def _published_column(axes: Axes, names: list[str], reported: Mapping[str, float
     axes.grid(axis="y", visible=False)
 
 
-def stable_epoch(resolved: Resolved, tables: Tables) -> Figure:
+def stable_epoch(study: Study, tables: Tables) -> Figure:
     """The first epoch after which the smoothed test accuracy stays within the tolerance of its end: every seed, mean and range."""
-    names = list(resolved["variants"])
-    labels = [label_of(resolved, name, 2.8) for name in names]
+    names = list(study.variants)
+    labels = [label_of(study, name, 2.8) for name in names]
     figure = new_figure(1.3 + max(0.36, 0.18 * lines_of(labels)) * len(names))
     axes = figure.subplots()
     values = {name: tables.runs.loc[tables.runs["variant"] == name, "stable_epoch"] for name in names}
     for row, name in enumerate(names):
-        colour, shortcut = colour_of(resolved, name), shortcut_of(resolved, name)
+        colour, onset = colour_of(study, name), study.variants[name].onset
         axes.plot([values[name].min(), values[name].max()], [row, row], color=colour, linewidth=1.8, zorder=3)
         axes.scatter([values[name].mean()], [row], color=colour, clip_on=False, **MEAN)
-        if shortcut is not None and shortcut["onset"] > 0:
-            axes.vlines(shortcut["onset"], row - 0.34, row + 0.34, color=colour, linewidth=1.2, linestyle=(0, (1, 1)))
-    _seed_points(axes, resolved, values)
+        if onset:
+            axes.vlines(onset, row - 0.34, row + 0.34, color=colour, linewidth=1.2, linestyle=(0, (1, 1)))
+    _seed_points(axes, study, values)
     _rows(axes, labels)
-    epochs = resolved["protocol"]["epochs"]
-    tolerance = f"{100 * resolved['tolerance']:g} points"
+    epochs = study.epochs
+    tolerance = f"{100 * study.tolerance:g} points"
     axes.set(
         xlim=(0, 1.02 * epochs),
         xlabel=wrapped(f"stable epoch (smoothed test accuracy stays within {tolerance} of its end)", 5.2, 10),
     )
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
     note = "small points: seeds · large: their mean, with a line from the lowest to the highest · dotted tick: onset"
-    note_scale(figure, resolved, note)
+    note_scale(figure, study, note)
     return figure
 
 
 # -- learning rates ----------------------------------------------------------------------------------------------------
 
 
-def learning_rates(resolved: Resolved, tables: Tables) -> Figure:
+def learning_rates(study: Study, tables: Tables) -> Figure:
     """Accuracy over the learning rate, at the primary endpoint and the best epoch, and beside it the published values, if there are any."""
-    rates = _rates(resolved)
-    reported = {rate: 100 * published.accuracy(resolved, name) for name, rate in rates.items()}
+    rates = _rates(study)
+    reported = {rate: 100 * published.accuracy(study, name) for name, rate in rates.items()}
     reported = {rate: value for rate, value in reported.items() if math.isfinite(value)}
     figure = new_figure(3.4)
     ours, *theirs = figure.subplots(1, 2 if reported else 1, squeeze=False)[0]
-    primary = primary_of(resolved)
+    primary = study.endpoint
     drawn = [
         _rate_curve(
-            ours, resolved, tables.runs, endpoint_, {name: shift * rate for name, rate in rates.items()}, filled=filled
+            ours, study, tables.runs, endpoint_, {name: shift * rate for name, rate in rates.items()}, filled=filled
         )
         for endpoint_, shift, filled in ((primary, 0.93, True), ("best", 1.07, False))
     ]
@@ -177,16 +176,16 @@ def learning_rates(resolved: Resolved, tables: Tables) -> Figure:
         axes.set(xscale="log", xlabel="learning rate", ylabel="test accuracy (%)", title=title)
         axes.margins(x=0.15)
         _rate_ticks(axes, list(rates.values()), 3.0 if theirs else 6.8)
-    note = f"filled: {endpoint(resolved, primary)} · open: best epoch · line: 95 % t interval over the seeds, small points beside"
-    note_scale(figure, resolved, note)
+    note = f"filled: {endpoint(study, primary)} · open: best epoch · line: 95 % t interval over the seeds, small points beside"
+    note_scale(figure, study, note)
     return figure
 
 
-def _rates(resolved: Resolved) -> dict[str, float]:
+def _rates(study: Study) -> dict[str, float]:
     """The learning rates of the variants that differ in it, and of their references, from the smallest on."""
-    varied = [name for name in resolved["variants"] if kind_of(resolved, name) == "learning_rate"]
-    names = dict.fromkeys([*varied, *(reference_of(resolved, name) for name in varied)])
-    rates = {name: resolved["variants"][name]["settings"]["learning_rate"] for name in names}
+    varied = [name for name in study.variants if study.variants[name].kind == "learning_rate"]
+    names = dict.fromkeys([*varied, *(study.variants[name].reference.name for name in varied)])
+    rates = {name: study.variants[name].settings.learning_rate for name in names}
     return dict(sorted(rates.items(), key=lambda item: item[1]))
 
 
@@ -204,12 +203,12 @@ def _rate_ticks(axes: Axes, rates: list[float], inches: float) -> None:
 
 
 def _rate_curve(
-    axes: Axes, resolved: Resolved, runs: pd.DataFrame, endpoint: str, rates: dict[str, float], *, filled: bool
+    axes: Axes, study: Study, runs: pd.DataFrame, endpoint: str, rates: dict[str, float], *, filled: bool
 ) -> list[tuple[float, float]]:
     """One endpoint over the learning rate (variant -> rate): mean, interval and seeds of each variant; what the axis should hold."""
     means, extents = [], []
     for name, rate in rates.items():
-        values, colour = 100 * runs.loc[runs["variant"] == name, endpoint], colour_of(resolved, name)
+        values, colour = 100 * runs.loc[runs["variant"] == name, endpoint], colour_of(study, name)
         low, mean, high = interval(values)
         axes.vlines(rate, low, high, color=colour, linewidth=1.8, zorder=3)
         look = {"facecolors": colour if filled else "white", "edgecolors": colour, "linewidths": 1.4}

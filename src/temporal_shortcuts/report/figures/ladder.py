@@ -30,7 +30,9 @@ def effect(table: pd.DataFrame, published: list[Effect]) -> Figure:
     left.set(xlabel="test accuracy of the rung's benchmark (%)", ylabel="difference from the benchmark (points)")
     left.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     right.set(xscale="log", xlabel="operations to train a run (FLOP)")
-    figure.legend(handles=_keys(kinds, bool(published)), loc="outside upper left", ncols=len(kinds) + 1, handletextpad=0.4)
+    figure.legend(
+        handles=_keys(kinds, bool(published)), loc="outside upper left", ncols=len(kinds) + 1, handletextpad=0.4
+    )
     note = f"{_rungs(table)} · line: 95 % t interval of the pairs of equal seed"
     note += " · open diamond: published, single runs, each its best epoch, not annealed to 0" if published else ""
     figure.supxlabel(wrapped(note, 8.0, 8.5), fontsize=8.5, color="#444444", x=0.01, ha="left", linespacing=1.35)
@@ -58,7 +60,13 @@ def _panel(
 
 def _keys(kinds: list[str], published: bool) -> list[Line2D]:
     keys = [
-        Line2D([], [], color=COLOURS.get(kind, "#56B4E9"), marker=MARKERS[index % len(MARKERS)], label=KIND_NAMES.get(kind, kind))
+        Line2D(
+            [],
+            [],
+            color=COLOURS.get(kind, "#56B4E9"),
+            marker=MARKERS[index % len(MARKERS)],
+            label=KIND_NAMES.get(kind, kind),
+        )
         for index, kind in enumerate(kinds)
     ]
     look = {"marker": "D", "markerfacecolor": "white", "markeredgecolor": "black", "linestyle": "none"}

@@ -33,7 +33,7 @@ from scipy.stats import t as student
 from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.report.wording import scale
-from temporal_shortcuts.study.outputs import Resolved, kind_of, reference_of
+from temporal_shortcuts.study import Study
 
 WIDTH = 8.33
 """Inches: 800 pixels in a browser, the width of a README."""
@@ -119,9 +119,9 @@ def save(figure: Figure, path: Path, title: str) -> None:
     write_atomically(path, steady(buffer.getvalue()).encode())
 
 
-def note_scale(figure: Figure, resolved: Resolved, note: str) -> None:
+def note_scale(figure: Figure, study: Study, note: str) -> None:
     """Below the figure: how to read it, and the study's scale, since a figure is looked at without its text."""
-    lines = [wrapped(text, figure.get_figwidth() - 0.3, 8.5) for text in (note, f"Scale: {scale(resolved)}")]
+    lines = [wrapped(text, figure.get_figwidth() - 0.3, 8.5) for text in (note, f"Scale: {scale(study)}")]
     figure.supxlabel("\n".join(lines), fontsize=8.5, color="#444444", x=0.01, ha="left", linespacing=1.35)
 
 
@@ -171,12 +171,12 @@ def _rounded(numbers: str) -> str:
 # -- how a variant looks -----------------------------------------------------------------------------------------------
 
 
-def colour_of(resolved: Resolved, name: str) -> str:
+def colour_of(study: Study, name: str) -> str:
     """The colour of a variant's kind."""
-    return COLOURS.get(kind_of(resolved, name), "#56B4E9")
+    return COLOURS.get(study.variants[name].kind, "#56B4E9")
 
 
-def looks_of(resolved: Resolved, names: list[str]) -> dict[str, dict[str, Any]]:
+def looks_of(study: Study, names: list[str]) -> dict[str, dict[str, Any]]:
     """How each of the variants of one panel is drawn as a line: no two alike, however many there are.
 
     Each has a shade of its kind's colour of its own; line styles repeat after four, with another marker then.
@@ -185,7 +185,7 @@ def looks_of(resolved: Resolved, names: list[str]) -> dict[str, dict[str, Any]]:
     for index, name in enumerate(names):
         shade = 2 * index / (len(names) - 1) - 1 if len(names) > 1 else 0.0
         style_, marker = LINE_STYLES[index % len(LINE_STYLES)], MARKERS[index // len(LINE_STYLES) % len(MARKERS)]
-        looks[name] = {"color": _shaded(colour_of(resolved, name), shade), "linestyle": style_, "marker": marker}
+        looks[name] = {"color": _shaded(colour_of(study, name), shade), "linestyle": style_, "marker": marker}
     return looks
 
 
@@ -196,17 +196,17 @@ def _shaded(colour: str, shade: float) -> str:
     return to_hex([(1 - part) * one + part * two for one, two in zip(own, towards, strict=True)])
 
 
-def label_of(resolved: Resolved, name: str, inches: float = 7.0, size: float = 9.5) -> str:
+def label_of(study: Study, name: str, inches: float = 7.0, size: float = 9.5) -> str:
     """A variant's label, broken into lines that are at most so wide."""
-    return wrapped(resolved["variants"][name]["label"], inches, size)
+    return wrapped(study.variants[name].label, inches, size)
 
 
-def against_line(resolved: Resolved, name: str, inches: float = 7.0, size: float = 9.5) -> str:
+def against_line(study: Study, name: str, inches: float = 7.0, size: float = 9.5) -> str:
     """A line to follow a variant's label: its reference, if that isn't the study's benchmark; else nothing."""
-    reference = reference_of(resolved, name)
-    if reference == resolved["benchmark"]:
+    reference = study.variants[name].reference.name
+    if reference == study.benchmark:
         return ""
-    return "\n" + wrapped(f"against: {resolved['variants'][reference]['label']}", inches, size)
+    return "\n" + wrapped(f"against: {study.variants[reference].label}", inches, size)
 
 
 def lines_of(labels: Iterable[str]) -> int:
