@@ -148,18 +148,25 @@ def test_two_rungs_and_two_pairs_are_too_few_for_a_trend(table: pd.DataFrame) ->
     assert ladders.trend(table)[["slope", "p"]].isna().all(axis=None)
 
 
+def rung(**changes: Any) -> dict[str, Any]:
+    return {"rungs": [LADDER["rungs"][0] | changes]}
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"rungs": [LADDER["rungs"][0] | {"study": "nix"}]}, "there is no study 'nix'"),
-        ({"rungs": [LADDER["rungs"][0] | {"variants": ["batch_late"]}]}, "rungs.0.variants.0: found 'batch_late' (did you mean 'batch_res_late'?)"),
-        ({"rungs": [LADDER["rungs"][0] | {"variants": ["benchmark"]}]}, "rungs.0.variants.0: found 'benchmark', but it is compared with no other"),
-        ({"rungs": [LADDER["rungs"][0] | {"variants": ["batch_res_late", "batch_res_start"]}]}, "their kinds are batch_res, batch_res; name one variant of each"),
-        ({"rungs": [LADDER["rungs"][0] | {"images": 9999}]}, "the rung width2 has images: 9999, but the training accuracies"),
+        (rung(study="nix"), "there is no study 'nix'"),
+        (rung(variants=["batch_late"]), "rungs.0.variants.0: found 'batch_late' (did you mean 'batch_res_late'?)"),
+        (rung(variants=["benchmark"]), "rungs.0.variants.0: found 'benchmark', but it is compared with no other"),
+        (
+            rung(variants=["batch_res_late", "batch_res_start"]),
+            "their kinds are batch_res, batch_res; name one variant",
+        ),
+        (rung(images=9999), "the rung width2 has images: 9999, but the training accuracies"),
         ({"endpoint": "first"}, "endpoint: found 'first', but it must be one of averaged"),
         ({"rung": []}, "the key 'rung' is not known (did you mean 'rungs'?)"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_ladder_ends_in_one_sentence(
     change: dict[str, Any], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

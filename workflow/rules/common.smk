@@ -46,8 +46,8 @@ COLLECTED = [f"{RESULTS}/{name}" for name in outputs.COLLECTED]
 ANALYSED = [f"{RESULTS}/{name}" for name in outputs.tables_of(STUDY)]
 TABLES = COLLECTED + ANALYSED
 FIGURES = [f"{RESULTS}/figures/{name}" for name in outputs.figures_of(STUDY)]
-BLOCKS = [f"{RESULTS}/blocks/{name}" for name in outputs.blocks_of(STUDY)]
-README = [f"{RESULTS}/README.md", *BLOCKS]
+README = [f"{RESULTS}/{name}" for name in outputs.texts_of(STUDY)]
+BLOCKS = [path for path in README if "/blocks/" in path]
 IMAGES = [
     f"{DATA}/{name}"
     for name in ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "data.json")

@@ -26,7 +26,9 @@ def program() -> None:
         print(f"{arguments.results / rung.study.name}: {'finished' if done else 'in progress'}")
     rows = analysis.table(ladder, arguments.results)
     if not len(rows):
-        raise UserError(f"{arguments.ladder}: no rung is finished; run one with `snakemake --cores 2 --configfile {ladder.rungs[0].file}`.")
+        raise UserError(
+            f"{arguments.ladder}: no rung is finished; run one with `snakemake --cores 2 --configfile {ladder.rungs[0].file}`."
+        )
     folder, trend = arguments.results / "ladder", analysis.trend(rows)
     write_table(rows, folder / "ladder.csv")
     write_table(trend, folder / "trend.csv")

@@ -90,8 +90,8 @@ def _check_images(rung: Rung, folder: Path) -> None:
     right = metrics.loc[metrics["variant"] == rung.reference.name, "train_accuracy"] * rung.images
     if not np.allclose(right, right.round(), rtol=0, atol=1e-4):
         raise UserError(
-            f"studies/ladder.yaml: the rung {rung.study.name} has images: {rung.images}, but the training accuracies in {folder}/metrics.csv "
-            "are no shares of that many; write the number of its training images."
+            f"studies/ladder.yaml: the rung {rung.study.name} has images: {rung.images}, but the training accuracies in "
+            f"{folder}/metrics.csv are no shares of that many; write the number of its training images."
         )
 
 
