@@ -21,7 +21,7 @@ verify: $(VENV)/.done  ## Retrain runs of a committed study: make verify STUDY=l
 	python workflow/scripts/verify.py --study results/$(STUDY)/study.json --folder build/verify/$(STUDY) --cores $(CORES) $(RUNS)
 
 test: $(VENV)/.done lint  ## The tests that CI runs.
-	python -m pytest -q -n 2 -m "not slow"
+	python -m pytest -q -n 2 -m "not slow" --durations=10
 
 test-all: $(VENV)/.done lint  ## All tests, the slow ones too.
 	python -m pytest -q -n 2

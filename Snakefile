@@ -28,10 +28,10 @@ sys.path.insert(0, str(ROOT / "src"))
 for variable, folder in {"PYTHONPATH": ROOT / "src", "PATH": Path(sys.executable).parent}.items():
     os.environ[variable] = os.pathsep.join(filter(None, [str(folder), os.environ.get(variable)]))
 
-from temporal_shortcuts import errors, places
+from temporal_shortcuts import errors, folders
 
-errors.main(lambda: places.check_braces(ROOT, Path.cwd()))
-errors.main(lambda: places.check_space(Path()))  # before Snakemake writes its log here
+errors.main(lambda: folders.check_braces(ROOT, Path.cwd()))
+errors.main(lambda: folders.check_space(Path()))  # before Snakemake writes its log here
 
 
 report: "workflow/report/workflow.rst"

@@ -23,6 +23,13 @@ settings.load_profile("same")
 if TYPE_CHECKING:
     from forks import Forks
 
+FIRST = ("test_workflow", "test_walkthrough", "test_elsewhere", "test_exactness")
+"""The files that take longest. Each file is one worker's (--dist loadfile), so that what a file shares is made once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+
 
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:

@@ -1,4 +1,4 @@
-"""A small file system that a test fills, or makes read-only, and mends again. Needs root; without it the test is skipped."""
+"""A small file system that a test fills, or makes read-only, and repairs again. Needs root; without it the test is skipped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Disk:
     def forbid(self) -> None:
         self._mount("-o", "remount,ro")
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         self._mount("-o", "remount,rw")
         (self.path / ".filler").unlink(missing_ok=True)
 

@@ -95,10 +95,16 @@ def be_child(arguments: list[str], log: str, at: str | None, send: int) -> int:
 
 def watch(is_it: Callable[[str], bool], act: Callable[[], None], moments: Path) -> None:
     """Call `act` at the moment that `is_it` names, and write down each moment of this process."""
-    from temporal_shortcuts.training.states import Progress
+    from temporal_shortcuts.training.states import Checkpoints
     from temporal_shortcuts.training.trainer import Trainer
 
-    step, evaluate, clear, fsync, replace = Trainer._train_step, Trainer.evaluate, Progress.clear, os.fsync, os.replace
+    step, evaluate, clear, fsync, replace = (
+        Trainer._train_step,
+        Trainer.evaluate,
+        Checkpoints.clear,
+        os.fsync,
+        os.replace,
+    )
 
     def reach(moment: str) -> None:
         with moments.open("a") as file:
@@ -132,11 +138,11 @@ def watch(is_it: Callable[[str], bool], act: Callable[[], None], moments: Path) 
         if str(target).endswith(".state"):
             reach(f"replaced {Path(target).name}")
 
-    def watched_clear(self: Progress) -> None:
+    def watched_clear(self: Checkpoints) -> None:
         clear(self)
         reach("cleared")
 
-    Trainer._train_step, Trainer.evaluate, Progress.clear = watched_step, watched_evaluate, watched_clear
+    Trainer._train_step, Trainer.evaluate, Checkpoints.clear = watched_step, watched_evaluate, watched_clear
     os.fsync, os.replace = watched_fsync, watched_replace
 
 

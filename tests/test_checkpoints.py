@@ -15,7 +15,7 @@ import torch
 
 from temporal_shortcuts import files
 from temporal_shortcuts.files import write_atomically
-from temporal_shortcuts.training.states import Damaged, Progress, read_facts, read_state, write_state
+from temporal_shortcuts.training.states import Checkpoints, Damaged, read_facts, read_state, write_state
 
 HEAD = len("temporal-shortcuts state ") + 64 + 1
 """Bytes of the first line."""
@@ -90,44 +90,44 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (tmp_path / "b.state").read_bytes() == (tmp_path / "a.state").read_bytes()
 
 
-# -- progress ------------------------------------------------------------------------------------------------------------
+# -- checkpoints -------------------------------------------------------------------------------------------------------
 
 
-def progress_of(folder: Path, *states: tuple[int, int]) -> Progress:
-    progress = Progress(folder)
+def checkpoints_of(folder: Path, *states: tuple[int, int]) -> Checkpoints:
+    checkpoints = Checkpoints(folder)
     for epoch, step in states:
-        progress.save(epoch, step, {"x": torch.tensor([epoch, step])}, {"epoch": epoch, "step": step})
-    return progress
+        checkpoints.save(epoch, step, {"x": torch.tensor([epoch, step])}, {"epoch": epoch, "step": step})
+    return checkpoints
 
 
 def test_the_two_newest_states_are_kept(tmp_path: Path) -> None:
-    progress = progress_of(tmp_path, (1, 0), (1, 999), (2, 0), (10, 0), (10, 5))
+    checkpoints = checkpoints_of(tmp_path, (1, 0), (1, 999), (2, 0), (10, 0), (10, 5))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "epoch000010-step00000000.state",
         "epoch000010-step00000005.state",
     ]
-    assert progress.newest(pytest.fail)[1] == {"epoch": 10, "step": 5}
-    progress.clear()
+    assert checkpoints.newest(pytest.fail)[1] == {"epoch": 10, "step": 5}
+    checkpoints.clear()
     assert not list(tmp_path.iterdir())
-    assert progress.newest(pytest.fail) is None
+    assert checkpoints.newest(pytest.fail) is None
 
 
 @pytest.mark.parametrize(
     "harm", [lambda whole: whole[: len(whole) // 2], lambda whole: flipped(whole, 8000), lambda _: b""]
 )
 def test_a_damaged_state_is_said_and_the_one_before_it_used(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
-    progress = progress_of(tmp_path, (1, 0), (2, 0))
+    checkpoints = checkpoints_of(tmp_path, (1, 0), (2, 0))
     newest = tmp_path / "epoch000002-step00000000.state"
     newest.write_bytes(harm(newest.read_bytes() * 10))
     said: list[str] = []
-    _, facts = progress.newest(said.append)
+    _, facts = checkpoints.newest(said.append)
     assert facts["epoch"] == 1
     assert len(said) == 1
     assert newest.name in said[0]
     assert "going on from the state before it" in said[0]
     older = tmp_path / "epoch000001-step00000000.state"
     older.write_bytes(b"")
-    assert progress.newest(said.append) is None
+    assert checkpoints.newest(said.append) is None
     assert older.name in said[1]
 
 
@@ -211,9 +211,9 @@ def test_the_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_
 
 
 def test_what_a_killed_writing_left_is_no_state(tmp_path: Path) -> None:
-    progress = progress_of(tmp_path, (1, 0))
+    checkpoints = checkpoints_of(tmp_path, (1, 0))
     shutil.copy(tmp_path / "epoch000001-step00000000.state", tmp_path / ".epoch000002-step00000000.state.4711")
     (tmp_path / "lock").touch()
-    assert progress.newest(pytest.fail)[1]["epoch"] == 1
-    progress.clear()
+    assert checkpoints.newest(pytest.fail)[1]["epoch"] == 1
+    checkpoints.clear()
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]

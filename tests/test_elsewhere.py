@@ -14,7 +14,7 @@ import pytest
 import yaml
 from tiny_study import Workplace, tiny_study
 
-from temporal_shortcuts import files, places
+from temporal_shortcuts import files, folders
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve
 from temporal_shortcuts.training import devices
@@ -144,7 +144,7 @@ def test_a_file_system_without_locks_is_named(
     with pytest.raises(
         UserError, match=rf"^{tmp_path}: its file system takes no locks .* local disk \(--config work=DIR"
     ):
-        places.claim(["a"], tmp_path)
+        folders.hold_files(["a"], tmp_path)
     if call == "flock":
         with pytest.raises(UserError, match="takes no locks"), files.lock(tmp_path / "lock", print):
             pass

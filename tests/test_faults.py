@@ -137,7 +137,7 @@ def test_a_disk_that_takes_no_more(done: Place, small_disk: Disk, stage: str, fa
     assert ("Read-only file system; make" if fault == "read-only" else "No space left on device; free some") in last
     left = {name: content for name, content in place.files().items() if not name.startswith("work/segments/")}
     assert left.items() <= whole.items(), "something half written has a name"
-    small_disk.mend()
+    small_disk.repair()
     status, said = place.run(*place.command(stage))
     assert status == 0, said
     assert place.files() == whole

@@ -16,7 +16,7 @@ from disks import disk
 from tiny_study import Workplace, tiny_study
 
 from temporal_shortcuts.analysis.tables import Tables
-from temporal_shortcuts.places import LEAST
+from temporal_shortcuts.folders import LEAST
 from temporal_shortcuts.study import Study, load_resolved, outputs
 
 pytestmark = pytest.mark.slow
@@ -91,7 +91,7 @@ def test_a_full_or_read_only_folder_stops_each_stage_with_one_sentence(done: Wor
                 else:
                     disks[where].fill(left=LEAST + 65536 if fault == "nearly full" else 0)
                 status, said = attempt(place, target)
-                disks[where].mend()
+                disks[where].repair()
                 assert status != 0, (target, fault)
                 assert "Traceback" not in said, said
                 (sentence,) = [line for line in said.splitlines() if line.startswith("error: ")]
@@ -111,11 +111,11 @@ def test_a_full_disk_on_which_everything_stands(done: Workplace, tmp_path: Path)
             assert status == 2
             assert "Traceback" not in said, said
             assert f"error: {place.folder}: its disk is full; free some space" in said
-        mounted.mend()
+        mounted.repair()
         place.run("records")
         mounted.fill()
         assert attempt(place)[0] == 2
-        mounted.mend()
+        mounted.repair()
         place.run()
         assert place.files() == done.files()
 

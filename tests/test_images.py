@@ -212,7 +212,7 @@ def test_a_pickle_in_place_of_an_array_is_not_executed(images: Images, tmp_path:
 @pytest.mark.parametrize("step", range(5))
 @pytest.mark.parametrize("before", [False, True], ids=["new", "over older data"])
 def test_interrupted_write(images: Images, tmp_path: Path, monkeypatch: Any, step: int, before: bool) -> None:
-    """Whatever was written before the interruption, it is not taken for the whole, and writing again mends it."""
+    """Whatever was written before the interruption, it is not taken for the whole, and writing again repairs it."""
     older = replace(images, classes=("one", "two", "three"))
     if before:
         write(older, tmp_path)

@@ -74,7 +74,7 @@ def test_it_holds_every_claim_run_and_measure(demo: Path) -> None:
     assert {"test accuracy (%)", "train accuracy (%)", "test loss", "train loss", "learning rate"} <= set(
         drawn["curves"]
     )
-    assert set(drawn["differences"]) == set(pages.endpoints_of(tables).values())
+    assert set(drawn["differences"]) == set(pages.endpoints_of(load_resolved(DEMO / "study.json"), tables).values())
 
 
 def test_a_curve_is_the_mean_over_the_seeds(demo: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_study_without_claims_or_comparisons_leaves_their_sections_out(tmp_pat
 
 
 def test_a_study_of_one_epoch_has_points_and_no_last_five(tmp_path: Path) -> None:
-    folder = changed(tmp_path / "short", lambda resolved: None)
+    folder = changed(tmp_path / "short", lambda resolved: resolved["protocol"].update(epochs=1))
     metrics, runs = pd.read_csv(folder / "metrics.csv"), pd.read_csv(folder / "runs.csv")
     metrics[metrics["epoch"] == 1].to_csv(folder / "metrics.csv", index=False)
     runs.assign(epochs=1).to_csv(folder / "runs.csv", index=False)
@@ -180,7 +180,7 @@ def test_it_is_drawn_without_a_network(page: browser.Browser) -> None:
 
 @in_a_browser
 def test_runs_are_sorted_up_and_down(page: browser.Browser) -> None:
-    header = "[...document.querySelectorAll('#runs th')].find(h => h.textContent === 'mean of the last 5 epochs')"
+    header = "[...document.querySelectorAll('#runs th')].find(h => h.textContent === 'last 5 epochs')"
     expected = sorted(Tables.read(DEMO).runs["last5"])
     for order, values in (("ascending", expected), ("descending", expected[::-1])):
         page.click(f"{header}.querySelector('button')")
@@ -214,7 +214,7 @@ def test_another_measure_and_another_endpoint_are_drawn(page: browser.Browser) -
     choose(page, "curves-choice", "learning rate")
     page.wait_for("document.getElementById('curves-figure').data.every(t => Math.max(...t.y) <= 0.1)")
     before = page.evaluate("document.querySelector('#differences-figure .annotation').textContent")
-    choose(page, "differences-choice", "best of all epochs")
+    choose(page, "differences-choice", "best epoch")
     page.wait_for(f"document.querySelector('#differences-figure .annotation').textContent !== {json.dumps(before)}")
 
 

@@ -59,7 +59,7 @@ def test_a_changed_digit_is_named_with_its_file_and_stays_as_it_was(clone: Path)
     assert done.returncode == 1
     assert "results/demo/summary.csv" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    assert table.read_text() == wrong, "a check must not mend what it checks"
+    assert table.read_text() == wrong, "a check must not repair what it checks"
 
 
 def without(clone: Path, folder: Path) -> Path:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.terminal import watch
-from temporal_shortcuts.training.job import Watch
+from temporal_shortcuts.training.job import ProgressFile
 
 ROOT = Path(__file__).parents[1]
 NOW = 1_800_000_000.0
@@ -145,7 +145,7 @@ def test_a_real_job_is_seen_and_not_touched(tmp_path: Path) -> None:
     """The file that a job writes, while it trains, is what is read."""
     study = tiny.tiny_study()
     trainer = tiny.trainer_of(study)
-    job = Watch(trainer, tmp_path / "work")
+    job = ProgressFile(trainer, tmp_path / "work")
     trainer.train_epoch(job.step)
     job.epoch(2.0)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()}

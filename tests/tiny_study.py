@@ -27,7 +27,7 @@ def digits_checksum(images_per_class: int) -> str:
 
 
 def tiny_study() -> dict[str, Any]:
-    """All seven published variants on 200 digits, three epochs, width 2, one seed."""
+    """Four of the published variants on 200 digits, three epochs, width 2, one seed."""
     return {
         "study": "tiny",
         "extends": "config.yaml",
@@ -42,7 +42,7 @@ def tiny_study() -> dict[str, Any]:
         "protocol": {"width": 2, "epochs": 3, "batch_size": 64, "device": "cpu"},
         "seeds": [0],
         "variants": {
-            "lr_0.001": None,
+            **dict.fromkeys(("lr_0.001", "batch_res_start", "epoch_res_start")),
             "batch_res_late": {"shortcut": {"onset": 2}},
             "epoch_res_late": {"shortcut": {"onset": 2}},
         },
@@ -53,8 +53,16 @@ def tiny_study() -> dict[str, Any]:
 class Workplace:
     """A folder with the workflow and one study, as a clone has them."""
 
-    def __init__(self, folder: Path, study: dict[str, Any] | None = None):
+    def __init__(self, folder: Path, study: dict[str, Any] | None = None, *, new: bool = True):
         self.folder = folder
+        if new:
+            self._make()
+        self.study = study or tiny_study()
+        if new:
+            self.save()
+
+    def _make(self) -> None:
+        folder = self.folder
         folder.mkdir(parents=True)
         for part in PARTS:
             source = ROOT / part
@@ -62,8 +70,6 @@ class Workplace:
                 shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
             else:
                 shutil.copy(source, folder / part)
-        self.study = study or tiny_study()
-        self.save()
 
     @property
     def results(self) -> Path:
@@ -113,6 +119,11 @@ class Workplace:
         """Every file of the study's results."""
         paths = sorted(path for path in self.results.rglob("*") if path.is_file())
         return {str(path.relative_to(self.results)): path.read_bytes() for path in paths}
+
+    def copy(self, folder: Path) -> Workplace:
+        """All of it as it is, times and .snakemake included."""
+        shutil.copytree(self.folder, folder)
+        return Workplace(folder, yaml.safe_load((folder / "tiny.yaml").read_text()), new=False)
 
     def clone(self, folder: Path, seed: int) -> Workplace:
         """What git would give: the committed files, no work folder, no .snakemake, and times in some order."""

@@ -24,7 +24,7 @@ _NO_MEMORY = re.compile(
 
 
 class UserError(Exception):
-    """Something that the user can mend. The message is one sentence that names the key or file and what to do."""
+    """Something that the user can fix. The message is one sentence that names the key or file and what to do."""
 
 
 def main(program: Callable[[], None]) -> None:
@@ -56,7 +56,7 @@ def _sentence(error: Exception) -> str | None:
         )
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        remedy = _REMEDIES.get(error.errno or 0, "mend that")
+        remedy = _REMEDIES.get(error.errno or 0, "fix that")
         return f"{where}{error.strerror or error}; {remedy} and run the same command again."
     return None
 

@@ -5,7 +5,7 @@ import re
 import tempfile
 from functools import cache
 
-from temporal_shortcuts import api, errors, files, places, study as studies
+from temporal_shortcuts import api, errors, files, folders, study as studies
 from temporal_shortcuts.study import outputs
 from temporal_shortcuts.study.model import fingerprint
 from temporal_shortcuts.analysis import records
@@ -27,8 +27,8 @@ def read_study():
     if not workflow.is_main_process and started.is_file():
         STUDY = studies.load_resolved(started)
     for key in ("results", "work"):
-        places.check_folder(Path(config[key]))
-        places.check_prefix(config[key], workflow.modifier.path_modifier.replace_prefix(config[key]))
+        folders.check_folder(Path(config[key]))
+        folders.check_prefix(config[key], workflow.modifier.path_modifier.replace_prefix(config[key]))
 
 
 errors.main(read_study)
@@ -71,7 +71,7 @@ def newest():
     folder = tempfile.TemporaryDirectory(prefix="temporal-shortcuts-")
     atexit.register(folder.cleanup)
     path = Path(folder.name) / "study.json"
-    places.check_braces(path)
+    folders.check_braces(path)
     STUDY.write(path)
     return str(path)
 
@@ -97,11 +97,11 @@ def check_start():
     if workflow.touch:
         arguments.check_touch(made)
     for folder in (RESULTS, WORK):
-        places.check(Path(folder))
+        folders.check_writable(Path(folder))
     if workflow.local_exec and not workflow.touch and any(job.rule.name == "segment" for job in jobs):
         arguments.check_device(STUDY, ROOT)
-    places.keep(Path(STUDY_FILE), Path(WORK), edited=EDITED)
-    places.claim([path for path in made if path not in (STUDY_FILE, SNAPSHOT)], Path(WORK))
+    folders.hold_study(Path(STUDY_FILE), Path(WORK), edited=EDITED)
+    folders.hold_files([path for path in made if path not in (STUDY_FILE, SNAPSHOT)], Path(WORK))
     if workflow.is_main_process and not workflow.touch and STUDY_FILE not in made:
         STUDY.write(Path(STUDY_FILE))  # for those who watch, where no table is asked for
 

@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 FULL_PROTOCOL_SD = 0.15
 """Points: standard deviation of test accuracy over seeds in 60,000 full-size CIFAR-10 trainings (Jordan, ICLR 2024)."""
-CONTROLS = ("null", "shuffled", "noise")
+CONTROLS = ("null_arm", "shuffled", "noise")
 CHANCE = {"cifar10": 0.1, "digits": 0.1}
 """The share of the test set's largest class, for sources whose classes are known without the tables."""
 
@@ -133,7 +133,7 @@ def controls(study: Study, tables: Tables) -> list[Row]:
     """The comparisons of the null arm and of the controls; the null arm's is decided by its own t interval."""
     rows = [row | {"kind": study.variants[row["variant"]].kind} for row in primary(study, tables)]
     for row in rows:
-        if row["kind"] == "null":
+        if row["kind"] == "null_arm":
             row["decided"] = is_decided(row | {"p_holm": row["p_t"]})
     return [row for row in rows if row["kind"] in CONTROLS]
 

@@ -22,13 +22,13 @@ from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.report import texts
 from temporal_shortcuts.report.figures.style import colour_of, span
+from temporal_shortcuts.report.wording import endpoint_head
 from temporal_shortcuts.study import Study
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SHOWN_AT_FIRST = 8
 """Curves, where no claim names any: more can be read only by choosing."""
 MARKS = {"supported": "✓", "contradicted": "✗", "negligible": "≈", "undecided": "?"}
-ENDPOINTS = {"final": "last epoch", "best": "best of all epochs"}
 COLUMNS = {
     "variant": "variant",
     "seed": "seed",
@@ -63,7 +63,7 @@ def _content(study: Study, tables: Tables) -> dict[str, Any]:
         "verdicts": Counter(tables.claims["verdict"]),
         "variants": [_look(study, name) for name in study.variants],
         "at_first": at_first(tables),
-        "summary": summary_table(tables),
+        "summary": summary_table(study, tables),
         "runs": run_table(study, tables),
         "curves": curves(study, tables),
         "differences": differences(study, tables),
@@ -99,17 +99,15 @@ def _lighter(colour: str, share: float) -> str:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def endpoints_of(tables: Tables) -> dict[str, str]:
-    """The endpoints that a study's tables have, and how the page calls them; a mean over more epochs than there are is one of all."""
-    averaged = min(5, int(tables.runs["epochs"].max()))
-    mean = f"mean of the last {averaged} epochs" if averaged > 1 else "mean of the only epoch"
+def endpoints_of(study: Study, tables: Tables) -> dict[str, str]:
+    """The endpoints that a study's tables have, and how the page calls them."""
     names = [column.removesuffix("_mean") for column in tables.summary if column.endswith("_mean")]
-    return {name: ({"last5": mean} | ENDPOINTS).get(name, name.replace("_", " ")) for name in names}
+    return {name: endpoint_head(study, name) for name in names}
 
 
-def summary_table(tables: Tables) -> dict[str, Any]:
+def summary_table(study: Study, tables: Tables) -> dict[str, Any]:
     """One row a variant; a cell is (what is sorted by, what is shown)."""
-    endpoints = endpoints_of(tables)
+    endpoints = endpoints_of(study, tables)
     rows = []
     for row in tables.summary.to_dict("records"):
         means = [(row[f"{name}_mean"], texts.mean_sd(row[f"{name}_mean"], row[f"{name}_sd"])) for name in endpoints]
@@ -120,7 +118,7 @@ def summary_table(tables: Tables) -> dict[str, Any]:
 
 def run_table(study: Study, tables: Tables) -> dict[str, Any]:
     """One row a run; a cell is (what is sorted by, what is shown)."""
-    endpoints = endpoints_of(tables)
+    endpoints = endpoints_of(study, tables)
     named = COLUMNS | endpoints
     columns = [name for name in ("variant", "seed", *endpoints, *COLUMNS) if name in tables.runs]
     columns = list(dict.fromkeys(columns))
@@ -241,7 +239,7 @@ def _plain(values: Iterable[Any]) -> list[Any]:
 
 def differences(study: Study, tables: Tables) -> dict[str, dict[str, Any]]:
     """Each endpoint -> the figure of its comparisons: a row each, with the mean difference and its 95 % interval."""
-    names = endpoints_of(tables)
+    names = endpoints_of(study, tables)
     groups = tables.comparisons.groupby("endpoint", sort=False)
     return {
         names.get(str(endpoint), str(endpoint)): _forest(study, rows.to_dict("records")) for endpoint, rows in groups

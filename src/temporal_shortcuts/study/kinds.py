@@ -10,7 +10,7 @@ from typing import Literal
 class Kind:
     """What a kind needs and when it can act."""
 
-    role: Literal["shortcut", "control", "null"] = "shortcut"
+    role: Literal["shortcut", "control", "null_arm"] = "shortcut"
     """A control has a carry without its information; a null arm has none, and differs from its reference by chance alone."""
     strength: bool = True
     first_epoch: int = 0
@@ -28,6 +28,6 @@ KINDS = {
     "epoch_res": Kind(first_epoch=1, full_batches=1, accounting=True),
     "shuffled": Kind("control", full_batches=2),
     "noise": Kind("control", full_batches=2),
-    "one_bit": Kind("null", strength=False),
-    "fresh_order": Kind("null", strength=False, stream=True),
+    "one_bit": Kind("null_arm", strength=False),
+    "fresh_order": Kind("null_arm", strength=False, stream=True),
 }

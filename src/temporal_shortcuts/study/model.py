@@ -36,11 +36,11 @@ class Variant:
 
     @property
     def kind(self) -> str:
-        """`reference`, `null`, `learning_rate`, the kind of its temporal shortcut, or `other`: it decides a colour."""
+        """`reference`, `null_arm`, `learning_rate`, the kind of its temporal shortcut, or `other`: it decides a colour."""
         if self.against is None:
             return "reference"
         if self.is_null_arm:
-            return "null"
+            return "null_arm"
         if self.shortcut is not None:
             return self.shortcut.kind
         changed = self.settings.learning_rate != self.reference.settings.learning_rate
@@ -49,7 +49,7 @@ class Variant:
     @property
     def is_null_arm(self) -> bool:
         """Whether it differs from its reference by chance alone."""
-        return self.shortcut is not None and KINDS[self.shortcut.kind].role == "null"
+        return self.shortcut is not None and KINDS[self.shortcut.kind].role == "null_arm"
 
     @property
     def onset(self) -> int | None:

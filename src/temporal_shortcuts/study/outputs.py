@@ -98,7 +98,7 @@ def costed_variants(study: Study) -> dict[str, list[str]]:
 
 def null_arms(study: Study) -> list[str]:
     """The variants that differ from their reference in chance alone."""
-    return [name for name, variant in study.variants.items() if variant.kind == "null"]
+    return [name for name, variant in study.variants.items() if variant.kind == "null_arm"]
 
 
 def sweep_kinds(study: Study) -> list[str]:
@@ -126,5 +126,5 @@ def carry_variants(study: Study) -> list[str]:
     return [
         name
         for name, variant in study.variants.items()
-        if variant.settings.evaluate_with_carry and variant.shortcut and variant.kind != "null"
+        if variant.settings.evaluate_with_carry and variant.shortcut and variant.kind != "null_arm"
     ]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from temporal_shortcuts.places import is_full
+from temporal_shortcuts.folders import is_full
 from temporal_shortcuts.study import Study
 
 SHOWN = 5

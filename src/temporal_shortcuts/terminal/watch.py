@@ -1,7 +1,7 @@
 """One look at a study while it trains: which runs train, how far, how accurate, how long still.
 
 Reads study.json, which records and states are there, and the small files that jobs leave in work/progress
-(`segments.Watch`). Writes nothing, so looking can change no result.
+(`job.ProgressFile`). Writes nothing, so looking can change no result.
 """
 
 from __future__ import annotations

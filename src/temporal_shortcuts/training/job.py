@@ -1,6 +1,6 @@
 """A segment's job, and the one loop over epochs: train from the parent's state on, save as it goes, end with the declared state.
 
-A job that is killed goes on from its newest whole progress file, and ends with the same bytes.
+A job that is killed goes on from its newest whole checkpoint, and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import lock
 from temporal_shortcuts.study import Segment
 from temporal_shortcuts.training import numerics
-from temporal_shortcuts.training.states import Damaged, Progress, read_state, write_state
+from temporal_shortcuts.training.states import Checkpoints, Damaged, read_state, write_state
 from temporal_shortcuts.training.trainer import Trainer, weights_hash
 
 Say = Callable[[str], None]
@@ -48,13 +48,13 @@ def train_segment(
     here = numerics.environment(device, segment.settings["instruction_set"], segment.settings["precision"])
     folder = work / "segments" / output.stem
     with lock(folder / "lock", say):
-        progress = Progress(folder)
+        checkpoints = Checkpoints(folder)
         if _is_whole(output, say):
             say(f"{output} is already there")
-            progress.clear()
+            checkpoints.clear()
             return
         trainer = Trainer(segment, images, device)
-        found = progress.newest(say)
+        found = checkpoints.newest(say)
         if found is not None:
             say(f"going on from epoch {found[1]['epoch']}, step {found[1]['step']}")
         elif parent is not None:
@@ -62,7 +62,7 @@ def train_segment(
         if found is not None:
             trainer.load(*found)
         _admit(trainer, here, force)
-        _train(trainer, progress, work, checkpoint_minutes, say)
+        _train(trainer, checkpoints, work, checkpoint_minutes, say)
         tensors, facts = trainer.state()
         if segment.final:
             right = trainer.evaluate()[1] if trainer.last_right is None else trainer.last_right
@@ -73,18 +73,18 @@ def train_segment(
                 "test_classes": trainer.batches.test_labels.cpu().bincount(minlength=trainer.batches.classes).tolist(),
             }
         write_state(output, tensors, facts)
-        progress.clear()
+        checkpoints.clear()
 
 
-def _train(trainer: Trainer, progress: Progress, work: Path, checkpoint_minutes: float, say: Say) -> None:
-    watch = Watch(trainer, work)
+def _train(trainer: Trainer, checkpoints: Checkpoints, work: Path, checkpoint_minutes: float, say: Say) -> None:
+    shown = ProgressFile(trainer, work)
     saved = time.monotonic()
 
     def between() -> None:
         nonlocal saved
-        watch.step()
+        shown.step()
         if time.monotonic() - saved > 60 * checkpoint_minutes:
-            progress.save(trainer.epoch, trainer.step, *trainer.state())
+            checkpoints.save(trainer.epoch, trainer.step, *trainer.state())
             saved = time.monotonic()
 
     while trainer.epoch < trainer.segment.stop:
@@ -93,18 +93,18 @@ def _train(trainer: Trainer, progress: Progress, work: Path, checkpoint_minutes:
             trainer.stand_still()
         else:
             trainer.train_epoch(between)
-        progress.save(trainer.epoch, 0, *trainer.state())
+        checkpoints.save(trainer.epoch, 0, *trainer.state())
         saved = time.monotonic()
         row = trainer.rows[-1]
         say(
             f"epoch {trainer.epoch:>3} of {trainer.segment.stop}  train loss {row['train_loss']:.4f}  "
             f"test accuracy {row['test_accuracy']:.2%}  {saved - started:.1f} s"
         )
-        watch.epoch(saved - started)
-    watch.close()
+        shown.epoch(saved - started)
+    shown.close()
 
 
-class Watch:
+class ProgressFile:
     """A small file beside the states that says how far a job is, for people; nothing reads it back into a result."""
 
     def __init__(self, trainer: Trainer, work: Path):

@@ -62,7 +62,7 @@ def _facts(body: bytes) -> dict[str, Any]:
     return json.loads(json.loads(body[8 : 8 + length])["__metadata__"]["facts"])
 
 
-class Progress:
+class Checkpoints:
     """The states that a job leaves on its way, in a folder: the newest two are kept, so that one damaged file costs one step back."""
 
     _NAME = re.compile(r"epoch(\d{6})-step(\d{8})\.state")

@@ -47,7 +47,7 @@ COLOURS = {
     "epoch_res": "#D55E00",
     "shuffled": "#CC79A7",
     "noise": "#4A2C6B",
-    "null": "#666666",
+    "null_arm": "#666666",
     "learning_rate": "#009E73",
     "other": "#E69F00",
 }
@@ -59,7 +59,7 @@ KIND_NAMES = {
     "epoch_res": "epoch_res",
     "shuffled": "shuffled (control)",
     "noise": "noise (control)",
-    "null": "null arm",
+    "null_arm": "null arm",
     "learning_rate": "learning rate",
     "reference": "benchmark",
     "other": "other",

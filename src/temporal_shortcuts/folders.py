@@ -16,7 +16,7 @@ LEAST = 1 << 20
 """Bytes; a disk with less counts as full."""
 
 
-def check(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     """Raise `UserError` if no file can be written to `folder`, or to the one in which it will be made."""
     there = _nearest(folder)
     if not os.access(there, os.W_OK | os.X_OK):
@@ -61,22 +61,23 @@ def is_full(folder: Path) -> bool:
 
 def _nearest(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
-    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
 
 
-def claim(files: Iterable[str | Path], work: Path) -> None:
+def hold_files(files: Iterable[str | Path], work: Path) -> None:
     """Hold the files that this process will make until it ends, however it ends: no other process can hold them meanwhile.
 
-    Each file is a byte of `work`/making, which the kernel locks and which nobody writes. Bytes are taken in order, so that of two
-    processes that want the same files at the same moment one gets all of its own. Raises `UserError` naming a file that is held.
+    Each file has a byte of `work`/making, at an offset that is a hash of its path, and the kernel locks that byte: thousands of files
+    need one open file and leave no lock files behind, and nothing is ever written. Bytes are locked in order, so that of two processes
+    that want the same files at the same moment one gets all of its own. Raises `UserError` naming a file that is held.
     """
     held = _making(work)
     with locking(work):
-        for place, file in sorted((_place(file), str(file)) for file in files):
-            _take(held, place, fcntl.LOCK_EX, f"{file}: another Snakemake is making it")
+        for offset, file in sorted((_offset(file), str(file)) for file in files):
+            _lock(held, offset, fcntl.LOCK_EX, f"{file}: another Snakemake is making it")
 
 
-def keep(study: Path, work: Path, *, edited: bool) -> None:
+def hold_study(study: Path, work: Path, *, edited: bool) -> None:
     """Hold a study as it is until this process ends: others may hold it too, but nobody can begin to change its study.json.
 
     Who has `edited` it must be alone with it first. Raises `UserError` where another process holds the study as it was.
@@ -84,8 +85,8 @@ def keep(study: Path, work: Path, *, edited: bool) -> None:
     held = _making(work)
     with locking(work):
         if edited:
-            _take(held, _place(study), fcntl.LOCK_EX, f"{study}: another Snakemake runs this study as it was before")
-        _take(held, _place(study), fcntl.LOCK_SH, f"{study}: another Snakemake is changing it")
+            _lock(held, _offset(study), fcntl.LOCK_EX, f"{study}: another Snakemake runs this study as it was before")
+        _lock(held, _offset(study), fcntl.LOCK_SH, f"{study}: another Snakemake is changing it")
 
 
 def _making(work: Path) -> int:
@@ -97,12 +98,12 @@ def _making(work: Path) -> int:
     return held
 
 
-def _take(held: int, place: int, how: int, sentence: str) -> None:
+def _lock(held: int, offset: int, how: int, sentence: str) -> None:
     try:
-        fcntl.lockf(held, how | fcntl.LOCK_NB, 1, place)
+        fcntl.lockf(held, how | fcntl.LOCK_NB, 1, offset)
     except (BlockingIOError, PermissionError):
         raise UserError(f"{sentence}; wait until that has ended, and run the same command again.") from None
 
 
-def _place(file: str | Path) -> int:
+def _offset(file: str | Path) -> int:
     return int.from_bytes(hashlib.sha256(os.path.abspath(file).encode()).digest()[:7])
