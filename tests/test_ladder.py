@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from synthetic import ROOT, SMALL, run_program, tabulated
 from temporal_shortcuts import api
 from temporal_shortcuts.analysis import ladder as ladders
 from temporal_shortcuts.networks.parts.cost import training_flop
+from temporal_shortcuts.study.ladder import FILES, read_ladder
 
 OVERLAYS: dict[str, dict[str, Any]] = {
     f"width{width}": SMALL
@@ -80,7 +83,7 @@ def test_each_effect_is_its_studys_own(whole: Path) -> None:
 
 def test_the_same_studies_give_the_same_bytes(whole: Path) -> None:
     before = made(whole)
-    assert set(before) == {"ladder.csv", "trend.csv", "effect.svg", "README.md", "README.zh.md"}
+    assert set(before) == set(FILES)
     assert collect(whole) == 0
     assert made(whole) == before
 
@@ -191,8 +194,6 @@ def test_the_ladders_file_is_no_study(whole: Path) -> None:
 
 
 def test_the_projects_own_ladder_names_variants_that_there_are() -> None:
-    from temporal_shortcuts.study.ladder import read_ladder
-
     found = read_ladder(ROOT / "studies" / "ladder.yaml", lambda name: api.declared_as(name, ROOT))
     assert [rung.study.name for rung in found.rungs] == ["decide", "scale_width8", "scale_width16"]
     for rung in found.rungs:
@@ -201,4 +202,30 @@ def test_the_projects_own_ladder_names_variants_that_there_are() -> None:
         assert rung.images == 10 * (rung.study.data.images_per_class or 5000)
         onsets = {variant.shortcut.onset for variant in rung.variants if variant.shortcut}
         assert onsets == {41}
-    assert json.dumps([rung.images for rung in found.rungs]) == "[10000, 50000, 50000]"
+
+
+@pytest.mark.slow
+def test_snakemake_collects_it_and_a_changed_digit_is_found(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    file = place(clone, finished=2)
+    for part in ("Snakefile", "workflow", "profiles", "envs", "src"):
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, clone / part)
+    environment = os.environ | {"PYTHONPATH": str(clone / "src")}
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *command], cwd=clone, env=environment, capture_output=True, text=True, timeout=500
+        )
+
+    done = run("-m", "snakemake", "ladder", "--cores", "1", "--configfile", "studies/width2.yaml")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert set(made(file)) == set(FILES)
+    assert run("workflow/scripts/regenerate.py").returncode == 0
+    check = run("workflow/scripts/regenerate.py", "--check")
+    assert check.returncode == 0, check.stdout + check.stderr
+    table = clone / "results" / "ladder" / "ladder.csv"
+    table.write_text(table.read_text().replace("width2", "width3"))
+    check = run("workflow/scripts/regenerate.py", "--check")
+    assert check.returncode == 1
+    assert "results/ladder/ladder.csv" in check.stdout

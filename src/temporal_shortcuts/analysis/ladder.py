@@ -105,7 +105,7 @@ def trend(rows: pd.DataFrame) -> pd.DataFrame:
     """
     found = [_slope(kind, own) for kind, own in rows.groupby("kind", sort=False)]
     made = pd.DataFrame(found, columns=TREND_COLUMNS).astype(dict.fromkeys(TREND_COLUMNS[3:], float))
-    family = made.index[made["kind"] != "null"]
+    family = made.index[made["kind"] != "null_arm"]
     made.loc[family, "p_holm"] = holm(made.loc[family, "p"])
     return rounded(made)
 

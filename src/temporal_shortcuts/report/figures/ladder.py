@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from temporal_shortcuts.report.figures.style import COLOURS, KIND_NAMES, PUBLISHED, at_least, new_figure, wrapped
 from temporal_shortcuts.report.published import Effect
@@ -30,6 +30,11 @@ def effect(table: pd.DataFrame, published: list[Effect]) -> Figure:
     left.set(xlabel="test accuracy of the rung's benchmark (%)", ylabel="difference from the benchmark (points)")
     left.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     right.set(xscale="log", xlabel="operations to train a run (FLOP)")
+    right.xaxis.set_major_locator(
+        LogLocator(subs=(1.0,) if table["flop"].max() > 100 * table["flop"].min() else (1.0, 3.0))
+    )
+    right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}".replace("e+", "e")))
+    right.minorticks_off()
     figure.legend(
         handles=_keys(kinds, bool(published)), loc="outside upper left", ncols=len(kinds) + 1, handletextpad=0.4
     )
@@ -47,7 +52,8 @@ def _panel(
     low, high = min(places), max(places)
     step = 0.018 * ((math.log(high / low) or 2.0) if log else ((high - low) or 5.0))
     for index, kind in enumerate(kinds):
-        own, shift = table[table["kind"] == kind], step * (index - (len(kinds) - 1) / 2)
+        own, shift = table.loc[x.index[table["kind"] == kind]], step * (index - (len(kinds) - 1) / 2)
+        own = own.loc[x[own.index].sort_values().index]
         at = x[own.index] * math.exp(shift) if log else x[own.index] + shift
         colour = COLOURS.get(kind, "#56B4E9")
         axes.vlines(at, own["low"], own["high"], color=colour, linewidth=2, zorder=3)
