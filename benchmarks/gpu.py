@@ -2,9 +2,10 @@
 
     python benchmarks/gpu.py --study studies/full.yaml --wheels wheels --out out --minutes 25
 
-Needs torch and what else the machine has; packages that it lacks come as wheels in a folder. The same command goes on where an earlier
-one ended: what is measured stands in the folder `out`, and so does each run's record as soon as it is whole, as the repository's
-`results/` has them. docs/running.md says how the wheels are fetched, and what to do with the records.
+Needs torch and what else the machine has; packages that it lacks come as wheels in a folder. The same command goes on where an
+earlier one ended: what is measured stands in the folder `out`, and so does each run's record as soon as it is whole, as the
+repository's `results/` has them, and all of these in one records.tar.gz. docs/running.md says how the wheels are fetched, and what to
+do with the records.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 from typing import Any
@@ -159,14 +161,19 @@ def snakemake(args: argparse.Namespace, end: float, *targets: str, jobs: int = 1
 
 def collect(args: argparse.Namespace) -> None:
     """Copy records that are whole: the table is written last, so where it is the others are."""
-    results = args.work / "results"
-    for table in results.glob("*/records/*/*.csv"):
-        copy = args.out / "results" / table.relative_to(results)
-        if not copy.is_file():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            for suffix in reversed(RECORD):
-                shutil.copy(table.with_suffix(suffix), copy.with_suffix(suffix))
-            say(f"a record more: {copy.relative_to(args.out)}")
+    results, copies = args.work / "results", args.out / "results"
+    new = [one for one in results.glob("*/records/*/*.csv") if not (copies / one.relative_to(results)).is_file()]
+    for table in new:
+        copy = copies / table.relative_to(results)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        for suffix in reversed(RECORD):
+            shutil.copy(table.with_suffix(suffix), copy.with_suffix(suffix))
+        say(f"a record more: {copy.relative_to(args.out)}")
+    if new:
+        whole = args.out / "records.tar.gz"  # for where few files come back
+        with tarfile.open(whole.with_suffix(".writing"), "w:gz") as archive:
+            archive.add(copies, "results")
+        whole.with_suffix(".writing").replace(whole)
 
 
 # -- 1: is it exact? ---------------------------------------------------------------------------------------------------
@@ -176,7 +183,7 @@ def check_exact(args: argparse.Namespace, end: float) -> None:
     """One epoch of the benchmark in two fresh processes: the same bytes of weights?"""
     file = args.out / "exact.json"
     if file.is_file():
-        say(f"{file.name}: {file.read_text().strip()}")
+        say(f"epoch 1 was trained twice: {'equal' if json.loads(file.read_text())['equal'] else 'DIFFERENT'} weights")
         return
     found = []
     for turn in (1, 2):
