@@ -45,6 +45,7 @@ include: "workflow/rules/collect.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/ladder.smk"
 include: "workflow/rules/share.smk"
+include: "workflow/rules/confirm.smk"
 
 
 rule all:
@@ -57,6 +58,7 @@ rule all:
         README,
         FRONT_PAGE,
         LADDER,
+        CONFIRMING,
     message:
         f"All of {RESULTS}"
 

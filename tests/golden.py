@@ -38,13 +38,14 @@ def trajectories() -> dict[str, dict[str, Any]]:
     import tiny
 
     runs: dict[str, dict[str, Any]] = {kind: {"shortcut": tiny.KINDS[kind] | {"onset": 1}} for kind in tiny.KINDS}
+    runs |= {kind: {"epochs": 3} | runs[kind] for kind in ("fading", "same_image")}
     runs["benchmark"] = {"width": 4}
     runs["published_network"] = {"model": "resnet18_published", "augmentation": {"crop_padding": 2, "flip": False}}
     return runs
 
 
 def steps(name: str, work: Path) -> dict[str, Any]:
-    """The losses and the hash of the final weights of two epochs of three steps."""
+    """The losses and the hash of the final weights of two epochs, or as many as the kind needs, of three steps."""
     import tiny
 
     facts = tiny.read_facts(tiny.train_alone(work, **({"epochs": 2} | trajectories()[name])))

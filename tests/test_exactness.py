@@ -29,7 +29,8 @@ from temporal_shortcuts.training.states import read_facts, read_state
 EVERY_STEP, NEVER = 1e-9, 1e6
 """Minutes between saved states within an epoch."""
 
-KINDS_AND_ONSETS = [(kind, onset) for kind in tiny.KINDS for onset in tiny.ONSETS]
+BEGIN_WITHOUT = ("learnt", "same_image")
+"""Kinds that carry nothing yet in two batches after their onset: a strength of 0, and no image that was seen before."""
 
 
 class Job:
@@ -84,7 +85,7 @@ def deaths(kind: str, onset: int, segment: Segment) -> Iterator[str]:
     yield f"{stages[(onset + len(kind)) % 3]} OUTPUT"
 
 
-@pytest.mark.parametrize(("kind", "onset"), KINDS_AND_ONSETS)
+@pytest.mark.parametrize(("kind", "onset"), tiny.KINDS_AND_ONSETS)
 def test_killed_before_in_and_after_the_onset(forks: Forks, data: Path, tmp_path: Path, kind: str, onset: int) -> None:
     """Shares its prefix, saves at every step, is killed with SIGKILL: ends as the run that is trained alone in one go."""
     for job in chain_of_jobs(forks, kind, onset, data, tmp_path / "killed"):
@@ -123,7 +124,7 @@ def test_killed_at_random_instants(forks: Forks, data: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "onset"), KINDS_AND_ONSETS)
+@pytest.mark.parametrize(("kind", "onset"), tiny.KINDS_AND_ONSETS)
 def test_killed_at_every_moment(forks: Forks, data: Path, tmp_path: Path, kind: str, onset: int) -> None:
     """One after the other, at each step and each stage of each writing that an unkilled job comes by."""
     study = tiny.tiny_study(variants={"it": tiny.variant(kind, onset)})
@@ -240,6 +241,8 @@ def test_until_its_onset_a_run_is_the_benchmark(finals: dict[str, Path], name: s
     assert not benchmark.recorded
     tensors = [{k: v for k, v in one.state()[0].items() if not k.startswith("recorded.")} for one in states]
     assert same(*tensors)
+    if name in BEGIN_WITHOUT:
+        return
     it.train_epoch()
     benchmark.train_epoch()
     assert not same(*(one.network.state_dict() for one in states))

@@ -328,6 +328,27 @@ def test_undecided_cells_of_a_sweep_are_hatched(sweep):
         assert all("±" in text for text in texts)
 
 
+def test_a_sweep_shows_each_kind_over_the_same_onsets_and_what_was_not_tried_blank(tmp_path):
+    more = {"mixed-0.5-2": {"shortcut": {"kind": "mixed", "strength": 0.5, "onset": 2}}}
+    study, tables = tabulated(tmp_path, SWEEP, {"variants": SWEEP["variants"] | more})
+    assert sweep_kinds(study) == ["batch_res", "epoch_res", "mixed"]
+    figure = differences.sweep(study, tables)
+    maps = {axes.get_title(): axes for axes in figure.axes[:3]}
+    assert {len(axes.texts) for axes in maps.values()} == {1, 4}
+    assert [label.get_text() for label in maps["mixed"].get_xticklabels()] == ["0", "2", "4"]
+    assert "blank: not tried" in figure.get_supxlabel()
+
+
+def test_no_figure_of_a_study_with_validation_images_speaks_of_test_images(tmp_path):
+    for number, overlay in enumerate((SMALL, CARRY, SWEEP)):
+        study, tables = tabulated(tmp_path / str(number), overlay, {"data": {"validation_per_class": 100}})
+        drawing.draw(study, tables, tmp_path / study.name)
+        for path in (tmp_path / study.name).glob("*.svg"):
+            text = path.read_text()
+            said = " ".join(re.findall(r"<!-- (.*?) -->", text) + re.findall(r"<dc:title>(.*?)<", text))
+            assert not re.search(r"\btest\b", said, re.IGNORECASE), path.name
+
+
 def test_two_seeds_decide_nothing(sweep):
     study, tables = sweep
     two = Tables(**(vars(tables) | {"comparisons": tables.comparisons.assign(n=2, p_holm=0.001)}))
@@ -558,8 +579,9 @@ def _lab(colour: str, vision: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("vision", [np.eye(3), PROTANOPIA, DEUTERANOPIA])
 def test_colours_stay_apart_for_colour_blind_readers(vision):
-    for (one, first), (other, second) in combinations(style.COLOURS.items(), 2):
-        assert np.linalg.norm(_lab(first, np.array(vision)) - _lab(second, np.array(vision))) > 15, (one, other)
+    """Candidates share one."""
+    for one, other in combinations(set(style.COLOURS.values()), 2):
+        assert np.linalg.norm(_lab(one, np.array(vision)) - _lab(other, np.array(vision))) > 15, (one, other)
 
 
 def test_the_diagrams_name_the_strength_only_if_there_is_one(small, sweep):

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import ROOT
 
-from temporal_shortcuts.study import Segment, Trajectory, canonical, forest, load_resolved, resolve
+from temporal_shortcuts.study import Segment, Trajectory, canonical, forest, load_resolved, resolve, study_of
 from temporal_shortcuts.study import segments as studies
 from temporal_shortcuts.study.declared import Data, Protocol, Shortcut, StudyKeys, VariantKeys
 
@@ -91,6 +91,7 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
     (("protocol", "evaluate_with_carry"), True, ALL),
     (("data", "checksum"), "md5:" + "0" * 32, ALL),
     (("data", "images_per_class"), 1000, ALL),
+    (("data", "validation_per_class"), 1000, ALL),
     (("variants", "benchmark", "learning_rate"), 0.02, ["benchmark"]),
     (("variants", "lr_0.1", "learning_rate"), 0.2, ["lr_0.1"]),
     (("variants", "own", "model"), "resnet18", ["own"]),
@@ -125,6 +126,8 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
         (("variants", "fresh_order", "shortcut", "stream"), 1),
         (("endpoint",), "last5"),
         (("margin",), None),
+        (("data", "validation_per_class"), None),
+        (("confirm",), None),
     ],
 )
 def test_a_setting_newer_than_the_records_is_not_there_at_its_default(path: Key, value: Any) -> None:
@@ -184,7 +187,15 @@ def test_a_setting_that_does_not_matter_changes_none(path: Key, value: Any) -> N
 def test_each_key_of_a_study_is_known_to_matter_or_not() -> None:
     """A new key must be put into one of the two lists above."""
     tried = {part for path in [path for path, *_ in CHANGE] + [path for path, _ in KEEP] for part in path}
-    apart = {"seeds", "grid", "variants", "data", "protocol", "extends"}  # have tests of their own, or hold others
+    apart = {
+        "confirm",
+        "seeds",
+        "grid",
+        "variants",
+        "data",
+        "protocol",
+        "extends",
+    }  # have tests of their own, or hold others
     for holder in (StudyKeys, Data, Protocol, VariantKeys, Shortcut):
         assert set(holder.model_fields) - tried - apart <= {"source", "dataset"}
 
@@ -200,6 +211,15 @@ def test_the_kind_of_source_matters_where_the_checksum_is_the_archives() -> None
         assert fingerprints(pinned) == fingerprints(other)
     assert fingerprints(pinned) == fingerprints(subset) == fingerprints(folder) != fingerprints(config)
     assert resolve(pinned).data_folder == resolve(folder).data_folder != resolve(config).data_folder
+
+
+def test_validation_images_are_part_of_the_identity_whatever_the_checksum_is_of() -> None:
+    """A study that begins to validate without another checksum finds no data that was prepared with test images."""
+    for config in (published(), changed(published(), ("data", "checksum"), "sha256:" + "0" * 64)):
+        one, other = (resolve(config), resolve(changed(config, ("data", "validation_per_class"), 500)))
+        assert (one.evaluated, other.evaluated) == ("test", "validation")
+        assert one.data_folder != other.data_folder
+        assert study_of(json.loads(other.text())).evaluated == "validation"
 
 
 def test_a_further_seed_changes_no_other_run() -> None:
@@ -262,6 +282,16 @@ def test_fewer_epochs_share_the_beginning_of_more() -> None:
         for epoch in range(46):
             assert one.trajectory.fingerprint_at(epoch) == other.trajectory.fingerprint_at(epoch)
         assert one.fingerprint != other.fingerprint
+
+
+def test_what_fades_shares_with_runs_of_another_length_the_epochs_before_its_onset_only() -> None:
+    late = {"kind": "fading", "strength": 0.05, "onset": 41}
+    config = changed(published(), ("variants", "batch_res_late", "shortcut"), late)
+    short, long = (resolve(changed(config, ("protocol", "epochs"), epochs)) for epochs in (45, 60))
+    one, other = (study.variant_runs("batch_res_late")[0].trajectory for study in (short, long))
+    same = [one.fingerprint_at(epoch) == other.fingerprint_at(epoch) for epoch in range(46)]
+    assert same == [True] * 42 + [False] * 4
+    assert one.fingerprint_at(41) == short.variant_runs("benchmark")[0].trajectory.fingerprint_at(41)
 
 
 def test_compiled_runs_share_no_prefix() -> None:

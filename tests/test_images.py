@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from temporal_shortcuts.data import images as images_module
-from temporal_shortcuts.data.images import ARRAYS, Images, checksum, open_images, subset, write
+from temporal_shortcuts.data.images import ARRAYS, Images, checksum, open_images, subset, validating, write
 from temporal_shortcuts.errors import UserError
 
 PINNED_MD5 = "md5:" + "0" * 32
@@ -253,6 +253,34 @@ def test_subset_of_more_than_there_is(images: Images, count: int) -> None:
         UserError, match=rf"data.images_per_class: {count} asked for, but the class '(cat|dog)' has [34] training"
     ):
         subset(images, count)
+
+
+def test_validation_images_are_the_last_of_each_class_and_the_test_images_are_gone(images: Images) -> None:
+    apart = validating(images, 1)
+    last = [np.flatnonzero(images.train_labels == label)[-1] for label in range(3)]
+    kept = np.setdiff1d(np.arange(len(images.train_labels)), last)
+    np.testing.assert_array_equal(apart.test_images, images.train_images[sorted(last)])
+    np.testing.assert_array_equal(apart.test_labels, images.train_labels[sorted(last)])
+    np.testing.assert_array_equal(apart.train_images, images.train_images[kept])
+    np.testing.assert_array_equal(apart.train_labels, images.train_labels[kept])
+
+
+def test_validation_images_do_not_depend_on_how_many_are_trained_on(images: Images) -> None:
+    few, all_of_them = subset(validating(images, 1), 1), validating(images, 1)
+    np.testing.assert_array_equal(few.test_images, all_of_them.test_images)
+    np.testing.assert_array_equal(few.train_images, images.train_images[:3])
+    with pytest.raises(
+        UserError, match=r"data.images_per_class: 3 asked for, but the class '(cat|dog)' has [23] training"
+    ):
+        subset(validating(images, 1), 3)
+
+
+@pytest.mark.parametrize("count", [4, 1_000_000, 0, -1])
+def test_validation_images_leave_some_to_train_on(images: Images, count: int) -> None:
+    with pytest.raises(
+        UserError, match=rf"data.validation_per_class: {count} asked for, but the class '(cat|dog)' has"
+    ):
+        validating(images, count)
 
 
 def test_knows_no_torch() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,15 @@ VARIANTS = {"benchmark": {}, "batch": tiny.variant("batch_res", 2), "epoch": tin
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[str, Path]]:
     study = tiny.tiny_study(variants=VARIANTS, epochs=3)
     return study, tiny.train_study(study, tmp_path_factory.mktemp("trained"))
+
+
+def test_a_sidecar_says_where_test_means_validation(trained: tuple[Study, dict[str, Path]], tmp_path: Path) -> None:
+    apart = replace(trained[0], data=trained[0].data.model_copy(update={"validation_per_class": 1}))
+    for study, said in ((trained[0], None), (apart, "validation images")):
+        run = tiny.run_of(study, "batch")
+        records.write(run, tiny.train(tiny.scratch(study, "batch"), tmp_path), tmp_path)
+        assert records.sidecar(tmp_path / run.record).get("evaluated_on") == said
+        assert records.is_whole(run, tmp_path, study.epochs)
 
 
 def test_a_record_holds_what_was_declared_found_and_measured(

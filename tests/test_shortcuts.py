@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from temporal_shortcuts.training import shortcuts
+from temporal_shortcuts.training.numerics import generator
 from temporal_shortcuts.training.trainer import Trainer
 
 WIDTH = 8
@@ -22,11 +23,17 @@ STRENGTH = 0.3
 """Six times the published one, so that a mistake shows."""
 
 
+OF_PREVIOUS_BATCH = ("batch_res", "mixed", "centred", "matched", "fading", "same_class", "one_block", "learnt")
+
+
 class Naive:
-    """`past[epoch][batch][place]` is what a block left in an epoch's full batch."""
+    """`past[epoch][batch][place]` is what a block left in an epoch's full batch, and `seen[epoch][batch]` its images and labels."""
 
     def __init__(self, trainer: Trainer, kind: str, onset: int):
         self.kind, self.onset, self.batches = kind, onset, copy.deepcopy(trainer.batches)
+        self.seen: list[list[tuple[list[int], list[int]]]] = []
+        self.strengths = [torch.zeros(8 * 2 ** (place // 2), requires_grad=True) for place in range(tiny.PLACES)]
+        self.learning = torch.optim.SGD(self.strengths, lr=0.01, momentum=0.9)
         self.strength = 1.0 if kind == "epoch_res_published" else STRENGTH  # whose sum has the strength in it
         self.weights = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
         trained = [tensor for name, tensor in self.weights.items() if name.endswith(("weight", "bias"))]
@@ -40,19 +47,25 @@ class Naive:
         for epoch in range(epochs):
             self.batches.start_epoch(epoch)
             self.past.append([])
-            self.optimiser.param_groups[0]["lr"] = (
-                0.5 * 0.01 * (1 + torch.cos(torch.tensor(torch.pi * epoch / 200)).item())
-            )
+            self.seen.append([])
+            rate = 0.5 * 0.01 * (1 + torch.cos(torch.tensor(torch.pi * epoch / 200)).item())
+            self.optimiser.param_groups[0]["lr"] = self.learning.param_groups[0]["lr"] = rate
             loss = 0.0
             for step in range(tiny.STEPS):
                 images, labels = self.batches.training_batch(step)
                 full = len(images) == tiny.BATCH
+                chosen = self.batches.order[step * tiny.BATCH :][: tiny.BATCH]
+                if full:
+                    self.seen[-1].append((chosen.tolist(), labels.tolist()))
                 carries = self.carries(epoch, step) if full else [None] * 8
+                self.now = epoch, step
                 logits, left = self.forward(images, carries, training=True)
                 one = F.cross_entropy(logits, labels)
                 self.optimiser.zero_grad()
+                self.learning.zero_grad()
                 one.backward()
                 self.optimiser.step()
+                self.learning.step()
                 loss += one.item() * len(images)
                 if full:
                     self.past[-1].append([x.detach() for x in left])
@@ -63,8 +76,12 @@ class Naive:
         """What the eight blocks receive, but for `self.strength`, by the definition in the project's design."""
         if epoch < self.onset:
             return [None] * 8
-        if self.kind == "batch_res":
+        if self.kind in OF_PREVIOUS_BATCH:
             return self.past[epoch][step - 1] if step else [None] * 8
+        if self.kind == "same_image" and epoch == self.onset:
+            return [None] * 8
+        if self.kind == "same_image":
+            return [None] * 6 + [self.of_same_images(place, epoch, step) for place in (6, 7)]
         if epoch == 0:
             return [None] * 8
         if self.kind == "epoch_res":
@@ -72,6 +89,52 @@ class Naive:
             return [sum(batch[place] for batch in before) / len(before) for place in range(8)]
         recorded = [batch for one in self.past[max(self.onset, 1) - 1 : epoch] for batch in one]
         return [sum(STRENGTH * batch[place] for batch in recorded) / 80 for place in range(8)]
+
+    def of_same_images(self, place: int, epoch: int, step: int) -> Tensor:
+        """Row by row what the image left when it was last in a full batch since the onset; 0 where it never was."""
+        rows = [torch.zeros_like(self.past[0][0][place][0]) for _ in range(tiny.BATCH)]
+        for row, image in enumerate(self.seen[epoch][step][0]):
+            for before in range(self.onset, epoch):
+                for batch, (images, _) in enumerate(self.seen[before]):
+                    if image in images:
+                        rows[row] = self.past[before][batch][place][images.index(image)]
+        return torch.stack(rows)
+
+    def combined(self, x: Tensor, carry: Tensor, place: int) -> Tensor:
+        """x with its carry, by each kind's definition, an image or a channel at a time."""
+        s, (epoch, step) = self.strength, self.now
+        match self.kind:
+            case "mixed":
+                return (1 - s) * x + s * carry[: len(x)]
+            case "centred":
+                means = torch.stack([carry[:, channel].mean() for channel in range(carry.shape[1])])
+                return x + s * (carry[: len(x)] - means.view(1, -1, 1, 1))
+            case "matched":
+                own = x.detach()
+                channels = [
+                    (carry[: len(x), c] - carry[:, c].mean()) / carry[:, c].std() * own[:, c].std() + own[:, c].mean()
+                    for c in range(carry.shape[1])
+                ]
+                return x + s * torch.stack(channels, dim=1)
+            case "fading":
+                last = tiny.EPOCHS - 1
+                return x + s * (last - epoch) / (last - self.onset) * carry[: len(x)]
+            case "same_class":
+                drawn = torch.rand((tiny.BATCH, tiny.BATCH), generator=generator(0, "same_class", epoch, step)).tolist()
+                before, now = self.seen[epoch][step - 1][1], self.seen[epoch][step][1]
+                rows = []
+                for row, label in enumerate(now):
+                    partners = [other for other in range(tiny.BATCH) if before[other] == label]
+                    best = max(partners, key=lambda other: drawn[row][other], default=None)
+                    rows.append(x[row] if best is None else x[row] + s * carry[best])
+                return torch.stack(rows)
+            case "one_block":
+                chosen = int(torch.randint(tiny.PLACES, (), generator=generator(0, "one_block", epoch, step)))
+                return x + s * carry[: len(x)] if place == chosen else x
+            case "learnt":
+                return x + self.strengths[place].view(1, -1, 1, 1) * carry[: len(x)]
+            case _:
+                return torch.add(x, carry[: len(x)], alpha=s)  # rounded once
 
     def forward(self, images: Tensor, carries: list[Tensor | None], training: bool) -> tuple[Tensor, list[Tensor]]:
         """Logits, and each block's sum before its last ReLU with the carry in it."""
@@ -90,7 +153,7 @@ class Naive:
                 x = norm(F.conv2d(x, w[f"{name}.shortcut.0.weight"], stride=2), f"{name}.shortcut.1")
             x = y + x
             if carries[place] is not None:
-                x = torch.add(x, carries[place][: len(x)], alpha=self.strength)  # rounded once
+                x = self.combined(x, carries[place], place)
             left.append(x)
             x = torch.relu(x)
         return F.linear(x.mean((2, 3)), w["linear.weight"], w["linear.bias"]), left
@@ -106,7 +169,7 @@ class Naive:
 
 
 def trainer_of(kind: str, onset: int) -> Trainer:
-    changes = {} if kind == "one_bit" else {"strength": STRENGTH}
+    changes = {"strength": STRENGTH} if "strength" in tiny.KINDS[kind] else {}
     study = tiny.tiny_study(variants={"it": tiny.variant(kind, onset, **changes)}, width=WIDTH)
     return tiny.trainer_of(study, "it")
 
@@ -144,6 +207,27 @@ def test_a_naive_implementation_agrees(benchmark: Trainer, kind: str, onset: int
     assert trainer.rows[-1]["test_accuracy_with_carry"] * 10 == naive.right(carries)
 
 
+CANDIDATES = ["mixed", "centred", "matched", "fading", "same_class", "one_block", "learnt", "same_image"]
+
+
+@pytest.mark.parametrize("kind", CANDIDATES)
+def test_a_naive_implementation_of_a_candidate_agrees(benchmark: Trainer, kind: str) -> None:
+    """Over three of four epochs. It takes its sums in another order, so its last bits are others, which some steps magnify."""
+    trainer = trainer_of(kind, 1)
+    naive = Naive(trainer, kind, 1).train(3)
+    for _ in range(3):
+        trainer.train_epoch()
+    ours = trainer.network.state_dict()
+    assert [row["train_loss"] for row in trainer.rows] == pytest.approx(naive.losses, rel=1e-3, abs=0)
+    assert distance(ours, naive.weights) < distance(ours, benchmark.network.state_dict()) / 10
+    if shortcuts.KINDS[kind].carries:
+        carries = naive.carries(2, tiny.STEPS - 1)  # what a third full batch would have received
+        naive.now = 2, tiny.STEPS - 2
+        assert trainer.rows[-1]["test_accuracy_with_carry"] * 10 == naive.right(carries)
+    else:
+        assert trainer.rows[-1]["test_accuracy_with_carry"] == trainer.rows[-1]["test_accuracy"]
+
+
 def test_without_a_shortcut_a_naive_implementation_agrees_bit_for_bit(benchmark: Trainer) -> None:
     naive = Naive(trainer_of("one_bit", 3), "none", 9).train(3)
     assert [row["train_loss"] for row in benchmark.rows] == naive.losses
@@ -153,14 +237,19 @@ def test_without_a_shortcut_a_naive_implementation_agrees_bit_for_bit(benchmark:
 # -- the controls ------------------------------------------------------------------------------------------------------
 
 
+def batch(step: int, n: int = 4) -> shortcuts.Batch:
+    """A batch of n images of two classes."""
+    return shortcuts.Batch(step, torch.arange(n), torch.arange(n) % 2, n)
+
+
 def shortcut_after_a_batch(kind: str, x: Tensor, epoch: int = 3, step: int = 7, seed: int = 0) -> shortcuts.Shortcut:
     """An active shortcut in the step after one in which each block left x."""
-    shortcut = shortcuts.make(tiny.KINDS[kind], seed)
+    shortcut = shortcuts.make(tiny.KINDS[kind] | {"fades": [3, 6]}, seed, tiny.PLACES)
     shortcut.start_epoch(epoch)
-    shortcut.start_batch(step - 1)
-    for place in range(8):
+    shortcut.start_batch(batch(step - 1, len(x)))
+    for place in range(tiny.PLACES):
         shortcut.leave(place, x + place)
-    shortcut.start_batch(step)
+    shortcut.start_batch(batch(step, len(x)))
     return shortcut
 
 
@@ -211,7 +300,7 @@ def test_an_epochs_first_batch_receives_nothing(kind: str) -> None:
     shortcut = shortcut_after_a_batch(kind, x)
     assert shortcut.carry(0, x) is not None
     shortcut.start_epoch(4)
-    shortcut.start_batch(0)
+    shortcut.start_batch(batch(0))
     assert shortcut.carry(0, x) is None
 
 
@@ -219,7 +308,7 @@ def test_one_bit_flips_the_lowest_bit_of_one_weight_once() -> None:
     study = tiny.tiny_study(variants={"it": tiny.variant("one_bit", 1)})
     trainer = tiny.trainer_of(study, "it")
     before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
-    shortcut = shortcuts.make(tiny.KINDS["one_bit"], 0)
+    shortcut = shortcuts.make(tiny.KINDS["one_bit"], 0, tiny.PLACES)
     shortcut.start(trainer.network, {})
     flipped: list[Any] = []
     for name, tensor in trainer.network.state_dict().items():
@@ -237,7 +326,7 @@ def test_a_recorder_sums_and_gives_nothing_back() -> None:
     recorder = shortcuts.Recorder({}, 0)
     recorder.start_epoch(3)
     for step in range(3):
-        recorder.start_batch(step)
+        recorder.start_batch(batch(step))
         assert torch.equal(recorder(5, x * (step + 1)), x * (step + 1))
     torch.testing.assert_close(recorder.state()["sum.5"], 6 * x)
     assert int(recorder.state()["count"]) == 3

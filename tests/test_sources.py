@@ -89,6 +89,18 @@ def test_a_subset_is_other_data(tmp_path: Path) -> None:
     assert "data.images_per_class: 10000" in sentence
 
 
+def test_validation_images_take_the_place_of_the_test_images(tmp_path: Path) -> None:
+    data = {"source": "digits", "checksum": DIGITS, "images_per_class": 100, "validation_per_class": 20}
+    assert "data.checksum" in refusal(prepare, data, tmp_path / "cache", tmp_path / "data", watched=tmp_path)
+    found = checksum(load(data, tmp_path / "cache"))
+    prepare(data | {"checksum": found}, tmp_path / "cache", tmp_path / "data")
+    images = open_images(tmp_path / "data", found)
+    assert np.bincount(images.train_labels).tolist() == [100] * 10
+    assert np.bincount(images.test_labels).tolist() == [20] * 10
+    rows = {image.tobytes() for image in digits().train_images}
+    assert all(image.tobytes() in rows for image in images.test_images), "no test image is among what is prepared"
+
+
 def test_unknown_source(tmp_path: Path) -> None:
     assert "data.source: found 'cifar100'" in refusal(load, {"source": "cifar100"}, tmp_path, watched=tmp_path)
 

@@ -205,10 +205,11 @@ def test_shipped_studies_are_right_and_an_onset_beyond_their_epochs_is_not(name:
         shortcut = (config["variants"].get(variant.name) or {}).get("shortcut")
         for onset in (study.epochs, study.epochs + 1, 100_000) if shortcut else ():
             wrong = changed(config, ("variants", variant.name, "shortcut", "onset"), onset)
-            words = (f"found {onset}", "protocol.epochs", f"less than {study.epochs}")
+            first = study.epochs + 1 - KINDS[shortcut["kind"]].epochs  # of which it can act no more
+            words = (f"found {onset}", "protocol.epochs", f"less than {first}")
             refused(wrong, f"variants.{variant.name}.shortcut.onset", *words)
         if shortcut and variant.is_late:
-            short = changed(config, ("protocol", "epochs"), shortcut["onset"])
+            short = changed(config | {"grid": None}, ("protocol", "epochs"), shortcut["onset"])
             refused(changed(short, ("protocol", "average_from"), None), "onset", "less than", "variants")
 
 
@@ -389,6 +390,21 @@ def test_an_epoch_has_the_full_batches_without_which_a_shortcut_never_acts(kind:
     check_full_batches(folder, 1438)
     with pytest.raises(UserError, match=f"^variants.one.shortcut: {kind} acts only in epochs of"):
         check_full_batches(folder, most - 1)
+
+
+@pytest.mark.parametrize("kind", ["fading", "same_image"])
+def test_a_kind_has_the_epochs_without_which_it_never_acts(kind: str) -> None:
+    def study(onset: int) -> dict[str, Any]:
+        return overlaid({"variants": {"new": {"shortcut": {"kind": kind, "strength": 0.05, "onset": onset}}}})
+
+    words = (
+        f"found 49, but with protocol.epochs 50 the onset of {kind}, which acts only over 2 epochs or more",
+        "less than 49",
+    )
+    refused(study(49), "variants.new.shortcut.onset", *words)
+    assert sound(resolve(study(48)))
+    grid = {"kinds": ["batch_res", kind], "strengths": [0.05], "onsets": [49]}
+    refused(overlaid({"grid": grid}), "grid.onsets", *words)
 
 
 def test_comparisons_in_a_circle_are_refused_and_chains_are_not() -> None:

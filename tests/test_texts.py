@@ -12,7 +12,7 @@ from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulate
 
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.report import chinese, facts, markdown, numbers, published, texts, wording
+from temporal_shortcuts.report import chinese, facts, markdown, numbers, page, published, texts, wording
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.model import plain
 from temporal_shortcuts.study.outputs import BLOCKS, block_names, figures_of, texts_of
@@ -48,6 +48,20 @@ def everything(study: Study, tables: Tables, folder: Path) -> str:
         rendered(study, tables, folder, name, language) for name in block_names(study) for language in ("en", "zh")
     ]
     return "\n".join([texts.render(study, tables, folder, "readme.en.jinja", "en", ""), *blocks])
+
+
+def test_no_text_of_a_study_with_validation_images_speaks_of_test_images(tmp_path):
+    """And one of a study without speaks of no validation."""
+    for overlay in (SMALL, CARRY, SWEEP):
+        for name, data in (("test", {}), ("validation", {"validation_per_class": 100})):
+            folder = tmp_path / f"{overlay['study']}-{name}"
+            study, tables = tabulated(folder, overlay, {"data": data})
+            page.write_page(study, tables, folder / "page.html")
+            shown = re.sub(r"<script>.*?</script>", "", (folder / "page.html").read_text(), count=1, flags=re.DOTALL)
+            text = everything(study, tables, folder) + shown
+            wrong = {"test": r"validation|验证", "validation": r"\b[Tt]est (accuracy|images?|set|loss)|\| test\b|测试"}
+            found = re.search(wrong[name], text)
+            assert not found, text[max(0, found.start() - 80) : found.end() + 80]
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from tiny_study import PARTS, ROOT
 
@@ -74,14 +75,18 @@ def records(reader: Reader, study: str) -> set[str]:
 def test_each_block_works_as_written(reader: Reader) -> None:
     assert "# A study of my own" in (reader.folder / "results" / "mine" / "README.md").read_text()
     assert records(reader, "mine") == {"benchmark", "batch_res_late", "gentle", "smoothed"}
+    assert records(reader, "tried") == {"benchmark", "smoothed-0.05-2", "smoothed-0.2-2", "smoothed-0.5-2"}
     assert records(reader, "sky") == {"benchmark"}
     assert records(reader, "stripes") == {"benchmark", "batch_res_late"}
 
 
 def test_each_command_trains_what_the_page_says(reader: Reader) -> None:
-    study, gentle, smoothed, sky, stripes = (jobs(said) for said in reader.said if "Job stats" in said)
+    study, gentle, smoothed, tried, confirmed, sky, stripes = (
+        jobs(said) for said in reader.said if "Job stats" in said
+    )
     assert study == {"segment": 3, "record": 2}
     assert stripes["record"] == 2
+    assert (tried["record"], confirmed["record"]) == (4 * 3, 2 * 3)
     assert gentle["record"] == smoothed["record"] == sky["record"] == 1
     logs = [
         path.read_text().splitlines()[0] for path in (reader.folder / "work" / "logs" / "segment").glob("*-final.log")
@@ -100,6 +105,20 @@ def test_a_kind_is_a_class_and_a_line(reader: Reader) -> None:
         if path.read_bytes() != (reader.folder / path.relative_to(ROOT)).read_bytes()
     ]
     assert changed == sorted(EDITED)
+
+
+def test_what_did_best_is_confirmed_on_other_seeds_and_images(reader: Reader) -> None:
+    """The file of the confirming study is what the exploring one's table gives, and its results are those of its claim."""
+    explored, confirmed = (reader.folder / "results" / name for name in ("tried", "tried_confirmed"))
+    text = (reader.folder / "studies" / "tried_confirmed.yaml").read_text()
+    assert text.count("# Chosen of 3: smoothed-0.") == 1
+    (chosen,) = records(reader, "tried_confirmed") - {"benchmark"}
+    table = pd.read_csv(explored / "comparisons.csv").query("endpoint == 'last5'")
+    assert chosen == table.sort_values(["mean_difference", "variant"], ascending=[False, True])["variant"].iloc[0]
+    assert "validation accuracy" in (explored / "README.md").read_text()
+    assert "validation" not in (confirmed / "README.md").read_text()
+    assert list(pd.read_csv(confirmed / "claims.csv")[["id", "variant", "n"]].iloc[0]) == ["gain", chosen, 3]
+    assert (explored / "figures" / "sweep.svg").is_file()
 
 
 def test_the_right_checksum_is_named_for_zeros(reader: Reader) -> None:

@@ -11,23 +11,33 @@ import numpy as np
 from synthetic import study_of
 
 from temporal_shortcuts.data.images import Images, checksum
-from temporal_shortcuts.study import Run, Segment, Study
+from temporal_shortcuts.study import Run, Segment, Study, kinds
 from temporal_shortcuts.training import numerics
 from temporal_shortcuts.training.job import train_segment
 from temporal_shortcuts.training.states import read_facts
 from temporal_shortcuts.training.trainer import Trainer
 
-EPOCHS, STEPS, BATCH = 4, 3, 8
+EPOCHS, STEPS, BATCH, PLACES = 4, 3, 8, 8
 ONSETS = (0, 1, 2, EPOCHS - 1)
 KINDS: dict[str, dict[str, Any]] = {
     "batch_res": {"kind": "batch_res", "strength": 0.05},
     "epoch_res": {"kind": "epoch_res", "strength": 0.05, "accounting": "corrected"},
     "epoch_res_published": {"kind": "epoch_res", "strength": 0.05, "accounting": "published"},
+    **{
+        kind: {"kind": kind, "strength": 0.05}
+        for kind in ("mixed", "centred", "matched", "fading", "same_class", "one_block", "same_image")
+    },
+    "learnt": {"kind": "learnt"},
     "shuffled": {"kind": "shuffled", "strength": 0.05},
     "noise": {"kind": "noise", "strength": 0.05},
     "one_bit": {"kind": "one_bit"},
     "fresh_order": {"kind": "fresh_order"},
 }
+
+KINDS_AND_ONSETS = [
+    (name, onset) for name in KINDS for onset in ONSETS if onset + kinds.KINDS[KINDS[name]["kind"]].epochs <= EPOCHS
+]
+"""Each kind with each onset after which it can act."""
 
 
 def images_of_noise(train: int = 20, test: int = 10, name: str = "noise") -> Images:

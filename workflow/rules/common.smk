@@ -17,9 +17,10 @@ def read_study():
 
     `config` then also has how it is run. A job on a cluster takes the study as it was started, edited since or not.
     """
-    global STUDY
+    global STUDY, FILE
     is_own = workflow.overwrite_configfiles or config.keys() & {"data", "extends"}
     files = workflow.overwrite_configfiles if is_own else [ROOT / "config.yaml"]
+    FILE = files[-1] if files else "study.yaml"
     STUDY = api.read_study(*map(os.path.relpath, files), config)
     known = {"study": STUDY.name, "title": STUDY.title, "scale": STUDY.scale, "data": STUDY.data.model_dump()}
     config.update(STUDY.running.model_dump() | known)
@@ -48,6 +49,9 @@ TABLES = COLLECTED + ANALYSED
 FIGURES = [f"{RESULTS}/figures/{name}" for name in outputs.figures_of(STUDY)]
 README = [f"{RESULTS}/{name}" for name in outputs.texts_of(STUDY)]
 BLOCKS = [path for path in README if "/blocks/" in path]
+# What lies beside results/ shows no results that are put elsewhere.
+IN_PLACE = Path(config["results"]).absolute() == Path("results").absolute()
+CONFIRMING = [os.path.relpath(Path(FILE).with_name(STUDY.confirm.file))] if STUDY.confirm and IN_PLACE else []
 IMAGES = [
     f"{DATA}/{name}"
     for name in ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "data.json")

@@ -12,7 +12,7 @@ localrules:
 
 
 RUNGS = ladders.rungs_of(ladders.FILE) if ladders.FILE.is_file() else []
-IS_RUNG = STUDY.name in RUNGS and Path(RESULTS) == Path("results", STUDY.name)
+IS_RUNG = STUDY.name in RUNGS and IN_PLACE
 COLLECTS = [f"results/{rung}/{name}" for rung in RUNGS if rung != STUDY.name for name in ladders.NEEDED]
 LADDER = [f"{WORK}/ladder/{STUDY.name}.done"] if IS_RUNG else []
 

@@ -4,12 +4,7 @@ Needs the tables. Makes results/<study>/figures/, README.md and blocks/.
 """
 
 READMES = [name for name in ("README.md", "README.zh.md") if Path(name).is_file()]
-# Its links lead to results/, so it shows no results that are put elsewhere.
-FRONT_PAGE = (
-    [f"{WORK}/front_page/{STUDY.name}.done"]
-    if config["front_page"] and READMES and Path(config["results"]).absolute() == Path("results").absolute()
-    else []
-)
+FRONT_PAGE = [f"{WORK}/front_page/{STUDY.name}.done"] if config["front_page"] and READMES and IN_PLACE else []
 
 
 localrules:

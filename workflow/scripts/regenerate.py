@@ -1,5 +1,7 @@
 """Make the tables, figures and READMEs of all studies again from their records, the ladder, and the repository's README. Never trains.
 
+Of a study that is confirmed by another, that one's file too, which says what was chosen.
+
 With --check this is done in a copy, and what differs from the files that are there ends the program with a diff and status 1.
 A study whose results are there must have every record; one that has records only is in progress, and left alone by --check.
 """
@@ -8,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from temporal_shortcuts import api, errors
@@ -29,13 +32,13 @@ def program() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
-    studies = [study for file, study in api.declared(ROOT) if _can_be_made(file, study, args.check)]
+    studies = {file: study for file, study in api.declared(ROOT) if _can_be_made(file, study, args.check)}
     if args.check:
         with tempfile.TemporaryDirectory(prefix="temporal-shortcuts-") as folder:
             _check(studies, Path(folder))
     else:
         _regenerate(studies, ROOT)
-    print(f"{len(studies)} studies regenerated: {', '.join(study.name for study in studies)}")
+    print(f"{len(studies)} studies regenerated: {', '.join(study.name for study in studies.values())}")
 
 
 def _can_be_made(file: Path, study: Study, check: bool) -> bool:
@@ -54,18 +57,26 @@ def _can_be_made(file: Path, study: Study, check: bool) -> bool:
         return True
     if there:
         print(f"{folder}: in progress: {there} of {len(study.runs)} records are there")
+    if study.confirm and (ROOT / file).with_name(study.confirm.file).is_file() and (missing or check):
+        raise errors.UserError(
+            f"{file.with_name(study.confirm.file)}: it confirms a choice from the tables of {study.name}, which are not there; make them "
+            f"with `snakemake --cores 2 --configfile {file}`, or delete this file."
+        )
     return not missing and not check
 
 
-def _regenerate(studies: list[Study], root: Path) -> None:
-    """Run the cheap stages in a folder that has results/ and the READMEs."""
-    for study in studies:
-        file = root / "results" / study.name / "study.json"
-        study.write(file)
+def _regenerate(studies: Mapping[Path, Study], root: Path) -> None:
+    """Run the cheap stages in a folder that has results/ and the READMEs; `studies` by their files."""
+    for file, study in studies.items():
+        resolved = root / "results" / study.name / "study.json"
+        study.write(resolved)
         for stage in STAGES:
-            _run(stage, "--study", str(file))
+            _run(stage, "--study", str(resolved))
+        if study.confirm:
+            place, data = root / file.with_name(study.confirm.file), json.dumps(study.data.model_dump())
+            _run("confirm", "--study", str(resolved), "--data", data, "--output", str(place))
     rungs = ladder.rungs_of(ROOT / ladder.FILE) if (ROOT / ladder.FILE).is_file() else []
-    if any(study.name in rungs for study in studies):
+    if any(study.name in rungs for study in studies.values()):
         _run("ladder", "--ladder", str(ROOT / ladder.FILE), "--results", str(root / "results"))
     readmes = [str(root / name) for name in READMES if (root / name).is_file()]
     if readmes:
@@ -81,13 +92,14 @@ def _run(script: str, *arguments: str) -> None:
         raise errors.UserError(complaint if "Traceback" not in complaint else f"{script}.py failed:\n{complaint}")
 
 
-def _check(studies: list[Study], copy: Path) -> None:
+def _check(studies: Mapping[Path, Study], copy: Path) -> None:
     shutil.copytree(ROOT / "results", copy / "results")
     for name in READMES:
         if (ROOT / name).is_file():
             shutil.copy(ROOT / name, copy / name)
     _regenerate(studies, copy)
     paths = sorted({path.relative_to(root) for root in (ROOT, copy) for path in _files(root)})
+    paths += [file.with_name(study.confirm.file) for file, study in studies.items() if study.confirm]
     changed = [path for path in paths if _content(ROOT / path) != _content(copy / path)]
     for path in changed:
         old, new = (_content(root / path).decode(errors="replace").splitlines() for root in (ROOT, copy))

@@ -2,6 +2,7 @@
 
 Three files: `seed<k>-<fingerprint>.csv`, one row an epoch; `.json`, the sidecar with what was declared, what was found and the
 hashes of the weights; `.correct.npy`, one bit for each test image that the final model gets right (`numpy.packbits`).
+Where the data sets validation images apart, these are what `test` means in its columns, and the sidecar says so (`evaluated_on`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
 from temporal_shortcuts.study.declared import Protocol
+from temporal_shortcuts.study.segments import evaluated_images
 from temporal_shortcuts.training.states import Damaged, read_facts, read_state
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ def write(run: Run, state: Path, folder: Path, *, keep_weights: bool = False) ->
         )
     trajectory = run.trajectory
     average = {} if trajectory.average_from is None else {"average_from": trajectory.average_from}
+    kind = evaluated_images(trajectory.data)
+    evaluated = {} if kind == "test" else {"evaluated_on": f"{kind} images"}
     sidecar = {
         "fingerprint": run.fingerprint,
         "seed": run.seed,
@@ -69,6 +73,7 @@ def write(run: Run, state: Path, folder: Path, *, keep_weights: bool = False) ->
         "forced": facts["forced"],
         "test_images": facts["test_images"],
         "test_classes": facts.get("test_classes"),
+        **evaluated,
     }
     correct = io.BytesIO()
     np.save(correct, np.frombuffer(base64.b64decode(facts["correct"]), dtype=np.uint8))

@@ -34,7 +34,7 @@ class Images:
     train_labels: np.ndarray
     """int64 `[N]`"""
     test_images: np.ndarray
-    """uint8 `[M, 3, 32, 32]`"""
+    """uint8 `[M, 3, 32, 32]`: those to evaluate on, which are training images where a study validates (`validating`)"""
     test_labels: np.ndarray
     """int64 `[M]`"""
     classes: tuple[str, ...]
@@ -69,7 +69,7 @@ def checksum(images: Images) -> str:
 
 
 def subset(images: Images, images_per_class: int) -> Images:
-    """The first `images_per_class` training images of each class, in their order; the test images stay all.
+    """The first `images_per_class` training images of each class, in their order; the images to evaluate on stay all.
 
     Raises `UserError` if a class has fewer.
     """
@@ -84,6 +84,31 @@ def subset(images: Images, images_per_class: int) -> Images:
         kept.append(of_class[:images_per_class])
     order = np.sort(np.concatenate(kept))
     return replace(images, train_images=images.train_images[order], train_labels=images.train_labels[order])
+
+
+def validating(images: Images, validation_per_class: int) -> Images:
+    """The images with the last `validation_per_class` training images of each class, in their order, as those to evaluate on.
+
+    The others are left to train on, and the test images are gone: what is prepared so cannot look at them. Raises `UserError` if a
+    class has no image left to train on.
+    """
+    held = np.zeros(len(images.train_labels), dtype=bool)
+    for label, name in enumerate(images.classes):
+        of_class = np.flatnonzero(images.train_labels == label)
+        if not 1 <= validation_per_class < len(of_class):
+            raise UserError(
+                f"data.validation_per_class: {validation_per_class} asked for, but the class {name!r} has {len(of_class)} "
+                "training images, of which at least one is to train on; ask for fewer."
+            )
+        held[of_class[-validation_per_class:]] = True
+    images_of, labels_of = images.train_images, images.train_labels
+    return replace(
+        images,
+        train_images=images_of[~held],
+        train_labels=labels_of[~held],
+        test_images=images_of[held],
+        test_labels=labels_of[held],
+    )
 
 
 def with_statistics(images: Images) -> Images:

@@ -16,7 +16,7 @@ import numpy as np
 from temporal_shortcuts.data import image_folder
 from temporal_shortcuts.data.archives import DamagedArchive
 from temporal_shortcuts.data.downloads import PATIENCE, WITHOUT_NETWORK, Expected, Patience, fetch
-from temporal_shortcuts.data.images import Images, checksum, subset, with_statistics, write
+from temporal_shortcuts.data.images import Images, checksum, subset, validating, with_statistics, write
 from temporal_shortcuts.errors import UserError
 
 
@@ -34,15 +34,17 @@ def prepare(data: Mapping[str, Any], cache: Path, folder: Path, patience: Patien
         )
     write(images, folder, pinned)
     train, test, classes = len(images.train_images), len(images.test_images), len(images.classes)
-    print(f"{train} training and {test} test images of {classes} classes, {found}", file=sys.stderr)
+    kind = "test" if data.get("validation_per_class") is None else "validation"
+    print(f"{train} training and {test} {kind} images of {classes} classes, {found}", file=sys.stderr)
 
 
 def load(data: Mapping[str, Any], cache: Path, patience: Patience = PATIENCE) -> Images:
     """The images that a study's `data` names.
 
-    Keys: `source`; `dataset`, the name of torchvision's; `images_per_class`, the first so many training images of each
-    class, None for all; `path`, a copy that is already there; `urls`, where else to get it, tried in turn;
-    `archive_checksum`, the archive's, which for `cifar10` is the official one if none is given. Downloads are kept in
+    Keys: `source`; `dataset`, the name of torchvision's; `validation_per_class`, the last so many training images of each class, which
+    take the place of the test images, None for none; `images_per_class`, the first so many of those that are left, None for all;
+    `path`, a copy that is already there; `urls`, where else to get it, tried in turn; `archive_checksum`, the archive's, which
+    for `cifar10` is the official one if none is given. Downloads are kept in
     `cache`. Raises `UserError` for all that is not as it should be.
     """
     source, images_per_class = data["source"], data.get("images_per_class")
@@ -56,6 +58,8 @@ def load(data: Mapping[str, Any], cache: Path, patience: Patience = PATIENCE) ->
         images = _image_folder(data, cache, patience)
     else:
         raise UserError(f"data.source: found {source!r}; use cifar10, torchvision, image_folder or digits.")
+    if data.get("validation_per_class") is not None:
+        images = validating(images, data["validation_per_class"])
     images = images if images_per_class is None else subset(images, images_per_class)
     return with_statistics(images) if source == "torchvision" else images
 

@@ -8,16 +8,8 @@ from typing import Any
 from temporal_shortcuts.report.wording import endpoint_head, number_name
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.declared import Shortcut
+from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.outputs import sweep_kinds
-
-KINDS = {
-    "batch_res": "batch_res",
-    "epoch_res": "epoch_res",
-    "shuffled": "打乱顺序的 batch_res（对照）",
-    "noise": "同均值同方差的噪声（对照）",
-    "one_bit": "空白对照（只翻转一个权重的最低位）",
-    "fresh_order": "空白对照（换一组数据顺序与增强）",
-}
 
 
 def label(study: Study, name: str) -> str:
@@ -51,7 +43,7 @@ def _described(study: Study, name: str) -> str:
 
 def _shortcut(study: Study, shortcut: Shortcut) -> str:
     onset = "从一开始" if shortcut.onset == 0 else f"{shortcut.onset} 轮之后"
-    text = f"{KINDS.get(shortcut.kind, shortcut.kind)}，{onset}"
+    text = f"{KINDS[shortcut.kind].chinese or shortcut.kind}，{onset}"
     if shortcut.kind in sweep_kinds(study):
         text += f"，强度 {shortcut.strength:g}"
     if shortcut.stream != 1:

@@ -48,7 +48,7 @@ DESCRIPTIONS = {
     "summary.csv": "one row for each variant: mean and standard deviation of each endpoint",
     "stability.csv": "one row for each variant: its stable epoch",
     "comparisons.csv": "paired differences from the reference",
-    "image_bootstrap.csv": "differences with test images resampled too",
+    "image_bootstrap.csv": "differences with the images resampled too that runs are evaluated on",
     "claims.csv": "a verdict for each claim",
 }
 EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -19,6 +19,7 @@ from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
 from temporal_shortcuts.report import published
 from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.outputs import carry_variants, varied_file
 from temporal_shortcuts.study.varied import Series, varied
 
@@ -26,7 +27,7 @@ Row = dict[str, Any]
 
 FULL_PROTOCOL_SD = 0.15
 """Points: standard deviation of test accuracy over seeds in 60,000 full-size CIFAR-10 trainings (Jordan, ICLR 2024)."""
-CONTROLS = ("null_arm", "shuffled", "noise")
+CONTROLS = ("null_arm", *(name for name, kind in KINDS.items() if kind.role == "control"))
 CHANCE = {"cifar10": 0.1, "digits": 0.1}
 """The share of the test set's largest class, for sources whose classes are known without the tables."""
 

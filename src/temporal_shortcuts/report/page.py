@@ -58,6 +58,7 @@ def _content(study: Study, tables: Tables) -> dict[str, Any]:
 
     return {
         "study": study,
+        "images": study.evaluated,
         "script": get_plotlyjs(),
         "claims": tables.claims.to_dict("records"),
         "verdicts": Counter(tables.claims["verdict"]),
@@ -145,16 +146,17 @@ def curves(study: Study, tables: Tables) -> dict[str, dict[str, Any]]:
     metrics = tables.metrics
     measures = [column for column in metrics if column not in ("variant", "seed", "epoch")]
     measures.sort(key=lambda column: column != "test_accuracy")
-    drawn = {_title(column): _figure(study, _spread(metrics, column), _title(column)) for column in measures}
+    titles = {column: _title(column, study.evaluated) for column in measures}
+    drawn = {title: _figure(study, _spread(metrics, column), title) for column, title in titles.items()}
     apart = _from_reference(study, metrics)
     if len(apart):
-        title = "test accuracy, difference from the reference (points)"
+        title = f"{study.evaluated} accuracy, difference from the reference (points)"
         drawn = {**dict(list(drawn.items())[:1]), title: _figure(study, _spread(apart, "points"), title), **drawn}
     return drawn
 
 
-def _title(column: str) -> str:
-    return column.replace("_", " ") + (" (%)" if "accuracy" in column else "")
+def _title(column: str, images: str) -> str:
+    return column.replace("test", images).replace("_", " ") + (" (%)" if "accuracy" in column else "")
 
 
 def _spread(metrics: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -131,6 +131,7 @@ def _context(study: Study, tables: Tables, folder: Path, language: str, prefix: 
         "prefix": prefix,
         "protocol": settings_of(study.protocol),
         "scale": escape(wording.scale(study, language)),
+        "images": wording.images(study, language),
         "primary": study.endpoint,
         "margin": study.margin,
         "endpoints": facts.endpoints(study, tables),

@@ -56,6 +56,13 @@ def _differences(study: Study, language: str) -> Iterator[str]:
         text = f"{images:,} training images of each class" if language == "en" else f"每类 {images:,} 张训练图"
         is_cifar = "CIFAR-10" in study.data.name
         yield text + (_of_report(f"{published.IMAGES_PER_CLASS:,}", language) if is_cifar else "")
+    if study.data.validation_per_class:
+        number = f"{study.data.validation_per_class:,}"
+        yield (
+            f"evaluated on {number} validation images of each class"
+            if language == "en"
+            else f"在每类 {number} 张验证图上评估"
+        )
     report, ours = _flat(published.PROTOCOL), _flat(plain(study.protocol))
     for key, value in report.items():
         if ours.get(key, value) != value:
@@ -79,6 +86,11 @@ def _value(value: Any, language: str) -> str:
     if isinstance(value, bool):
         return {"en": ("off", "on"), "zh": ("关", "开")}[language][value]
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def images(study: Study, language: str = "en") -> str:
+    """Which images accuracies are of: `test`, or `validation` for a study that leaves the test images alone."""
+    return {"test": ("test", "测试"), "validation": ("validation", "验证")}[study.evaluated][language == "zh"]
 
 
 # -- endpoints ---------------------------------------------------------------------------------------------------------
@@ -108,7 +120,7 @@ def averaged_epochs(study: Study) -> int:
 
 def endpoint(study: Study, name: str, language: str = "en") -> str:
     """What an endpoint measures, as a phrase in a sentence."""
-    n, since = averaged_epochs(study), study.protocol.average_from
+    n, since, at = averaged_epochs(study), study.protocol.average_from, images(study, "zh")
     if name == "last5":
         if n == 1:
             return "the last epoch" if language == "en" else "最后一轮"
@@ -126,8 +138,8 @@ def endpoint(study: Study, name: str, language: str = "en") -> str:
             "the last weights, with batch-norm statistics estimated again without the carry",
             "最后的权重，不用携带量重新估计批归一化统计量",
         ),
-        "with_carry": ("the last epoch, evaluated with the carry", "最后一轮，测试时保留携带量"),
-        "averaged_with_carry": (f"{weights[0]}, evaluated with the carry", f"{weights[1]}，测试时保留携带量"),
+        "with_carry": ("the last epoch, evaluated with the carry", f"最后一轮，{at}时保留携带量"),
+        "averaged_with_carry": (f"{weights[0]}, evaluated with the carry", f"{weights[1]}，{at}时保留携带量"),
     }
     return phrases.get(name, (name, name))[language == "zh"]
 

@@ -13,7 +13,8 @@ from temporal_shortcuts.study.reading import Key, Source, nearest, short
 
 RESERVED = (
     *("all", "data", "prepare", "segment", "record", "records", "collect", "analyse", "tables"),
-    *("draw", "figures", "write_readme", "readme", "front_page", "study", "snapshot", "page", "crate", "ladder"),
+    *("draw", "figures", "write_readme", "readme", "front_page", "study", "snapshot", "page", "crate", "confirm"),
+    "ladder",
 )
 """Names of rules, which a variant cannot have because each variant is a target too."""
 
@@ -44,13 +45,14 @@ def check(study: Study, source: Source) -> None:
     for variant in study.variants.values():
         _check_variant(variant, study, source)
     if study.data.source in _IMAGES:
-        most = _IMAGES[study.data.source]
+        most = _IMAGES[study.data.source] - 10 * (study.data.validation_per_class or 0)
         check_full_batches(study, min(most, 10 * (study.data.images_per_class or most)), source)
     _check_case(study, source)
     _check_known(study.benchmark, study, ("benchmark",), source)
     for variant in study.variants.values():
         _check_comparison(variant, study, source)
     _check_claims(study, source)
+    _check_confirm(study, source)
 
 
 def _check_protocol(study: Study, source: Source) -> None:
@@ -83,12 +85,17 @@ def check_shortcut(name: str, shortcut: Shortcut, protocol: Protocol, source: So
             source.refuse((*key, option), f"found {found}, but the kind {kind} has no {option}; remove the key.")
     if KINDS[kind].strength and shortcut.strength is None:
         source.refuse(key, f"the key 'strength' is missing, which the kind {kind} needs; the published study has 0.05.")
-    if shortcut.onset >= protocol.epochs:
-        source.refuse((*key, "onset"), too_late(shortcut.onset, protocol.epochs))
+    if late := too_late(kind, shortcut.onset, protocol.epochs):
+        source.refuse((*key, "onset"), late)
 
 
-def too_late(onset: int, epochs: int) -> str:
-    return f"found {onset}, but with protocol.epochs {epochs} an onset must be less than {epochs}."
+def too_late(kind: str, onset: int, epochs: int) -> str | None:
+    """What to say of an onset after which a kind could not act before the last epoch is over, or None."""
+    needed = KINDS[kind].epochs
+    if onset + needed <= epochs:
+        return None
+    why = "an onset" if needed == 1 else f"the onset of {kind}, which acts only over {needed} epochs or more,"
+    return f"found {onset}, but with protocol.epochs {epochs} {why} must be less than {epochs - needed + 1}."
 
 
 def _check_variant(variant: Variant, study: Study, source: Source) -> None:
@@ -205,3 +212,30 @@ def _rivals(claim: Claim) -> Iterator[tuple[Key, str]]:
         yield ("than",), claim.than
     for index, name in enumerate(claim.among or ()):
         yield ("among", index), name
+
+
+# -- confirming --------------------------------------------------------------------------------------------------------
+
+
+def _check_confirm(study: Study, source: Source) -> None:
+    """What is confirmed was chosen on other seeds and on other images."""
+    confirm = study.confirm
+    if confirm is None:
+        return
+    if study.evaluated == "test":
+        why = "a study that is confirmed chooses on validation images, but this one is evaluated on the test images"
+        source.refuse(("confirm",), f"{why}; set data.validation_per_class.")
+    if confirm.study == study.name:
+        source.refuse(("confirm", "study"), f"found {confirm.study!r}, which is this study; give it a name of its own.")
+    if used := sorted({seed for variant in study.variants.values() for seed in variant.seeds} & set(confirm.seeds)):
+        sentence = f"found {short(confirm.seeds)}, but this study has chosen with {short(used)}; give it fresh seeds."
+        source.refuse(("confirm", "seeds"), sentence)
+    for index, schedule in enumerate(confirm.schedules or ()):
+        if schedule < study.epochs:
+            sentence = f"found {schedule}, but a run has {study.epochs} epochs; it must be at least {study.epochs}."
+            source.refuse(("confirm", "schedules", index), sentence)
+    if not study.candidates:
+        sentence = (
+            "no variant is the benchmark with a temporal shortcut, so there is nothing to choose from; write some."
+        )
+        source.refuse(("confirm",), sentence)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from temporal_shortcuts import networks
 from temporal_shortcuts.study.kinds import KINDS
+from temporal_shortcuts.study.segments import VALIDATION
 
 T = TypeVar("T", bound=Hashable)
 
@@ -195,6 +196,13 @@ class Data(Declared):
     images_per_class: Whole | None = Field(
         None, ge=1, le=10000000, description="training images of each class, the first ones; null for all"
     )
+    validation_per_class: Whole | None = added(
+        None,
+        ge=1,
+        le=10000000,
+        description="training images of each class, the last ones, that all runs are evaluated on instead of the test images; "
+        "null for none",
+    )
     path: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="a copy of the data that is already there"
     )
@@ -203,10 +211,33 @@ class Data(Declared):
 
     @property
     def identity(self) -> str:
-        """The checksum of the prepared arrays, or of the archive together with what is taken from it."""
-        if self.checksum.startswith("sha256:"):
-            return self.checksum
-        return f"{self.checksum}/{self.source}/{self.images_per_class or 'all'}"
+        """The checksum of the prepared arrays, or of the archive together with what is taken from it; and the validation images.
+
+        These are named although the arrays' checksum covers them: so that data that was prepared with test images is not found
+        under the name, and `segments.evaluated_images` can say from a run's data what it is evaluated on.
+        """
+        what = self.checksum
+        if not what.startswith("sha256:"):
+            what = f"{what}/{self.source}/{self.images_per_class or 'all'}"
+        return what if self.validation_per_class is None else f"{what}{VALIDATION}{self.validation_per_class}"
+
+
+class Confirm(Declared):
+    """Another study, which confirms on fresh seeds and the test images what does best in this one: its file is made by a rule."""
+
+    study: StudyName = Field(description="its name, and that of its file, which is made beside this one")
+    title: _text(200) | None = Field(None, description="one sentence that says what it is")
+    checksum: Checksum = Field(description="of its data, which are this study's with the test images to evaluate on")
+    seeds: Seeds = Field(description="none of which this study has")
+    schedules: Annotated[Distinct[Annotated[Whole, Field(ge=1, le=100000)]], Field(min_length=1)] | None = Field(
+        None,
+        description="schedule_epochs, for each of which it has a benchmark and a claim; the benchmark's if not given",
+    )
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        return f"{self.study}.yaml"
 
 
 class Running(Declared):
@@ -244,6 +275,7 @@ class StudyKeys(Running):
     margin: Number | None = added(
         None, gt=0, le=100, description="points: a difference that is surely smaller is negligible; null for none"
     )
+    confirm: Confirm | None = added(None, description="the study that confirms what does best in this one")
     variants: dict[Name, VariantKeys | None] = Field(
         min_length=1, description="name of a variant -> what is different in it; null takes an extended study's away"
     )

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from temporal_shortcuts.files import write_atomically
-from temporal_shortcuts.study.declared import Claim, Data, Declared, Protocol, Running, Shortcut, StudyKeys
+from temporal_shortcuts.study.declared import Claim, Confirm, Data, Declared, Protocol, Running, Shortcut, StudyKeys
 from temporal_shortcuts.study.kinds import KINDS
-from temporal_shortcuts.study.segments import RECIPE, Run, Segment, Trajectory, fingerprint, forest
+from temporal_shortcuts.study.segments import RECIPE, Run, Segment, Trajectory, evaluated_images, fingerprint, forest
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,34 @@ class Study:
     margin: float | None
     variants: dict[str, Variant]
     claims: list[Claim]
+    confirm: Confirm | None = None
     running: Running = field(default_factory=Running)
 
     @property
     def epochs(self) -> int:
         return self.protocol.epochs
+
+    @property
+    def evaluated(self) -> Literal["test", "validation"]:
+        """Which images every accuracy of the study is of, but for the training accuracy."""
+        return evaluated_images(self.data.identity)
+
+    @property
+    def candidates(self) -> list[Variant]:
+        """The variants that are the benchmark with a temporal shortcut and are there to be chosen from.
+
+        That is no control and no null arm, nor a variant that a claim is about: of that the study has said beforehand what it expects.
+        """
+        claimed = {claim.variant for claim in self.claims}
+        return [
+            variant
+            for variant in self.variants.values()
+            if variant.name not in claimed
+            and variant.against == self.benchmark
+            and variant.differences.keys() == {"shortcut"}
+            and variant.shortcut is not None
+            and KINDS[variant.shortcut.kind].role == "shortcut"
+        ]
 
     @property
     def data_folder(self) -> str:
@@ -113,6 +136,8 @@ class Study:
                 key: value for key, value in plain(variant.settings).items() if key not in ("epochs", "average_from")
             }
             shortcut = variant.shortcut and plain(variant.shortcut)
+            if shortcut and KINDS[shortcut["kind"]].fades:  # so that states are shared with runs of this length only
+                shortcut["fades"] = [shortcut["onset"], self.epochs - 1]
             for seed in variant.seeds:
                 trajectory = Trajectory(seed, settings, self.data.identity, shortcut, self.protocol.average_from)
                 runs.append(Run(name, trajectory, trajectory.fingerprint_at(self.epochs)))
@@ -162,15 +187,16 @@ class Study:
     @cached_property
     def resolved(self) -> dict[str, Any]:
         """The content of study.json, from which all but `running` can be read again."""
-        added = {"endpoint": self.endpoint, "margin": self.margin}
-        dataset = {} if self.data.dataset is None else {"dataset": self.data.dataset}
+        confirm = self.confirm and self.confirm.model_dump(exclude_none=True)
+        added = {"endpoint": self.endpoint, "margin": self.margin, "confirm": confirm}
+        later = {key: getattr(self.data, key) for key in ("dataset", "validation_per_class")}
         return {
             "study": self.name,
             "title": self.title,
             "scale": self.scale,
             "recipe": RECIPE,
             "data": {key: getattr(self.data, key) for key in ("checksum", "images_per_class", "name", "source")}
-            | dataset,
+            | {key: value for key, value in later.items() if value is not None},
             "protocol": plain(self.protocol),
             "seeds": self.seeds,
             "benchmark": self.benchmark,
@@ -241,6 +267,7 @@ def study_of(resolved: Mapping[str, Any]) -> Study:
         resolved.get("margin"),
         variants,
         [Claim.model_validate(claim) for claim in resolved["claims"]],
+        Confirm.model_validate(resolved["confirm"]) if "confirm" in resolved else None,
     )
 
 

@@ -5,6 +5,7 @@ The Snakefile asks here, each time it is read, so nothing that is slow to import
 
 from __future__ import annotations
 
+from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study
 from temporal_shortcuts.study.varied import varied
 
@@ -14,7 +15,8 @@ TABULATED = ("summary.csv", "stability.csv", "comparisons.csv", "image_bootstrap
 BLOCKS = ("headline", "figure", "verdicts", "comparisons", "discussion", "varied", "figures")
 LANGUAGES = {"en": ".md", "zh": ".zh.md"}
 DIAGRAMS = ("batch_res", "epoch_res")
-SWEEP_AT_LEAST = 4
+SWEEP_AT_LEAST = 3
+"""Cells of one kind from which on a study is a sweep: three, since with two it varies onset or strength, and not both."""
 NULL_ARMS_AT_LEAST = 2
 PAIRS_AT_LEAST = 3
 """As many as a verdict needs (`statistics.SMALLEST_N`, which is too heavy to import here)."""
@@ -27,7 +29,8 @@ def figures_of(study: Study) -> list[str]:
     drawn = {
         "forest.svg": any(variant.against is not None for variant in variants),
         "sweep.svg": bool(sweep_kinds(study)),
-        "carry.svg": bool(carry_variants(study)),
+        "carry.svg": bool(carry_variants(study))
+        and not sweep_kinds(study),  # a panel each, which a sweep has too many of
         **{f"{kind}.svg": kind in kinds for kind in DIAGRAMS},
         "final_accuracy.svg": True,
         "learning_curves.svg": True,
@@ -102,9 +105,9 @@ def null_arms(study: Study) -> list[str]:
 
 
 def sweep_kinds(study: Study) -> list[str]:
-    """The kinds of which the study varies onset and strength over at least four variants."""
-    kinds = dict.fromkeys(variant.kind for variant in study.variants.values())
-    return [kind for kind in kinds if len(sweep_cells(study, kind)) >= SWEEP_AT_LEAST]
+    """The kinds of which a study has cells, where it varies onset and strength of one at least; else none."""
+    cells = {kind: len(sweep_cells(study, kind)) for kind in KINDS}
+    return [kind for kind in KINDS if cells[kind]] if max(cells.values()) >= SWEEP_AT_LEAST else []
 
 
 def sweep_cells(study: Study, kind: str) -> dict[tuple[int, float], str]:

@@ -43,6 +43,7 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Stud
         keys.margin,
         variants,
         keys.claims,
+        keys.confirm,
         Running(**{key: getattr(keys, key) for key in Running.model_fields}),
     )
     check(study, source)
@@ -81,8 +82,8 @@ def _grid(grid: Grid, epochs: int, source: Source) -> Iterator[tuple[str, Varian
         if not KINDS[kind].strength:
             sentence = f"found {kind!r}, but it has no strength; write it as a variant instead."
             source.refuse(("grid", "kinds"), sentence)
-        if onset >= epochs:
-            source.refuse(("grid", "onsets"), too_late(onset, epochs))
+        if late := too_late(kind, onset, epochs):
+            source.refuse(("grid", "onsets"), late)
         if name in seen:
             source.refuse(
                 ("grid",),

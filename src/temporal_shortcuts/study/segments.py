@@ -7,12 +7,20 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from temporal_shortcuts.study.kinds import KINDS
 
 RECIPE = 1
 """Version of the training arithmetic. Raise it when a change makes other numbers: all fingerprints change with it."""
+
+VALIDATION = "/validation/"
+"""In the identity of data whose runs are evaluated on training images that are kept apart, before their number in each class."""
+
+
+def evaluated_images(data: str) -> Literal["test", "validation"]:
+    """Which images runs on data of this identity are evaluated on."""
+    return "validation" if VALIDATION in data else "test"
 
 
 def canonical(value: Any) -> str:

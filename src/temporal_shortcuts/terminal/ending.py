@@ -77,7 +77,7 @@ def summary(study: Study, results: Path) -> Table:
     from temporal_shortcuts.report import published, wording
 
     primary = study.endpoint
-    title = f"{study.name}: test accuracy, {wording.endpoint(study, primary)}, in percent"
+    title = f"{study.name}: {study.evaluated} accuracy, {wording.endpoint(study, primary)}, in percent"
     table = Table(
         title=title,
         caption=Text(study.scale),

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from temporal_shortcuts.analysis import records
 from temporal_shortcuts.study import Segment, Study
+from temporal_shortcuts.study.segments import evaluated_images
 
 SILENT = 300
 """Seconds without a sign of life after which a job is taken for dead: a killed one leaves its file behind."""
@@ -35,7 +36,7 @@ class Job:
     epochs: float
     """Epochs completed since the run's beginning; the fraction is steps of the current one."""
     accuracy: float | None
-    """Test accuracy after the last completed epoch, a fraction."""
+    """Test (or validation) accuracy after the last completed epoch, a fraction."""
     seconds_per_epoch: float | None
     silent: float
     """Seconds since the job's last sign of life."""
@@ -139,7 +140,7 @@ def summary(view: View) -> str:
 def lines(view: View) -> list[str]:
     """Plain lines for a log file: the study, then each job."""
     return [summary(view)] + [
-        f"  {job.name}: epoch {_epoch(job)} of {job.segment.stop}, test accuracy {_accuracy(job)}, left: {_left(job)}"
+        f"  {job.name}: epoch {_epoch(job)} of {job.segment.stop}, {_evaluated(job)} accuracy {_accuracy(job)}, left: {_left(job)}"
         for job in view.jobs
     ]
 
@@ -175,6 +176,10 @@ def duration(seconds: float) -> str:
 def _epoch(job: Job) -> int:
     """The epoch that trains now, counted from 1."""
     return min(int(job.epochs) + 1, job.segment.stop)
+
+
+def _evaluated(job: Job) -> str:
+    return evaluated_images(job.segment.trajectory.data)
 
 
 def _accuracy(job: Job) -> str:

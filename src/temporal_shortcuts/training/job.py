@@ -21,6 +21,7 @@ from temporal_shortcuts.data.images import Images
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import lock
 from temporal_shortcuts.study import Segment
+from temporal_shortcuts.study.segments import evaluated_images
 from temporal_shortcuts.training import numerics
 from temporal_shortcuts.training.states import Checkpoints, Damaged, read_state, write_state
 from temporal_shortcuts.training.trainer import Trainer, weights_hash
@@ -77,7 +78,7 @@ def train_segment(
 
 
 def _train(trainer: Trainer, checkpoints: Checkpoints, work: Path, checkpoint_minutes: float, say: Say) -> None:
-    shown = ProgressFile(trainer, work)
+    shown, evaluated = ProgressFile(trainer, work), evaluated_images(trainer.segment.trajectory.data)
     saved = time.monotonic()
 
     def between() -> None:
@@ -98,7 +99,7 @@ def _train(trainer: Trainer, checkpoints: Checkpoints, work: Path, checkpoint_mi
         row = trainer.rows[-1]
         say(
             f"epoch {trainer.epoch:>3} of {trainer.segment.stop}  train loss {row['train_loss']:.4f}  "
-            f"test accuracy {row['test_accuracy']:.2%}  {saved - started:.1f} s"
+            f"{evaluated} accuracy {row['test_accuracy']:.2%}  {saved - started:.1f} s"
         )
         shown.epoch(saved - started)
     shown.close()

@@ -86,6 +86,11 @@ class Batches:
             cropped = torch.where(self.mirrored[rows, None, None], flipped.view(torch.int64), cropped.view(torch.int64))
         return self._normalise(cropped.view(torch.uint8)), self.train_labels[chosen]
 
+    def described(self, step: int) -> shortcuts.Batch:
+        """What a temporal shortcut may know of batch `step`."""
+        chosen = self.order[step * self.size : (step + 1) * self.size]
+        return shortcuts.Batch(step, chosen, self.train_labels[chosen], len(self.train))
+
     def test_batch(self, start: int, size: int) -> Tensor:
         return self._normalise(self.test[start : start + size])
 
@@ -152,7 +157,7 @@ class Trainer:
             records = ends or (following is not None and self.epoch + 1 < self.segment.stop)
             self.shortcut = shortcuts.Recorder({}, self.segment.seed) if records else None
         elif self.shortcut is None or isinstance(self.shortcut, shortcuts.Recorder):
-            self.shortcut = shortcuts.make(declared, self.segment.seed)
+            self.shortcut = shortcuts.make(declared, self.segment.seed, len(self.network.places))
             self.shortcut.start(self.network, self.recorded)
         if self.shortcut is not None:
             self.shortcut.start_epoch(self.epoch)
@@ -162,14 +167,17 @@ class Trainer:
         full = len(images) == self.batches.size
         hook = self.shortcut if full else None
         if hook is not None:
-            hook.start_batch(self.step)
+            hook.start_batch(self.batches.described(self.step))
         for parameter in self.parameters.values():
             parameter.grad = None
         with self._autocast():
             logits = self.forward(images, hook)
             loss = F.cross_entropy(logits, labels, label_smoothing=self.settings.get("label_smoothing", 0.0))
         loss.backward()
-        self.optimizer.step(learning_rate(self.settings, self.epoch))
+        rate = learning_rate(self.settings, self.epoch)
+        self.optimizer.step(rate)
+        if hook is not None:
+            hook.learn(rate, self.settings["momentum"])
         self.loss += loss.detach().double() * len(images)
         self.right += (logits.detach().argmax(1) == labels).sum()
 
@@ -342,7 +350,7 @@ class Trainer:
         shortcut = (
             shortcuts.Recorder({}, self.segment.seed)
             if declared is None
-            else shortcuts.make(declared, self.segment.seed)
+            else shortcuts.make(declared, self.segment.seed, len(self.network.places))
         )
         shortcut.load(state)
         return shortcut

@@ -57,7 +57,7 @@ def learning_curves(study: Study, tables: Tables) -> Figure:
     grid[0].set_ylim(at_least(*grid[0].get_ylim()))
     if study.epochs == 1:
         grid[0].set_xlim(0.5, 1.5)
-    figure.supylabel("test accuracy (%)", fontsize=10)
+    figure.supylabel(f"{study.evaluated} accuracy (%)", fontsize=10)
     note = "line: mean of the seeds · band: lowest to highest seed · dotted vertical line: onset"
     note_scale(figure, study, note)
     return figure
@@ -165,7 +165,7 @@ def late_differences(study: Study, tables: Tables) -> Figure:
         axes.plot(pairs.index, mean, color=colour, linewidth=2, zorder=3)
         axes.set_title(titles[name], fontsize=HEAD)
     grid[0].set_ylim(at_least(*grid[0].get_ylim()))
-    figure.supylabel("difference in test accuracy (points)", fontsize=10)
+    figure.supylabel(f"difference in {study.evaluated} accuracy (points)", fontsize=10)
     note = "black: the reference · line: mean of the pairs of equal seed · band: its 95 % t interval, epoch by epoch · thin: each pair"
     note_scale(figure, study, note)
     return figure
@@ -180,8 +180,8 @@ def epoch_differences(study: Study, metrics: pd.DataFrame, name: str) -> pd.Data
 
 CARRY_CURVES = (
     ("train_accuracy", "train", ":"),
-    ("test_accuracy", "test", "-"),
-    (WITH_CARRY, "test, carry left on", "--"),
+    ("test_accuracy", "{0}", "-"),
+    (WITH_CARRY, "{0}, carry left on", "--"),
 )
 
 
@@ -199,9 +199,16 @@ def carry(study: Study, tables: Tables) -> Figure:
         axes.set_title(titles[name], fontsize=9.5)
     grid[0].set_ylim(0, 100)
     figure.supylabel("accuracy (%)", fontsize=10)
-    handles = [Line2D([], [], linewidth=1.6, label="reference of the panel, test", **reference)]
+    handles = [Line2D([], [], linewidth=1.6, label=f"reference of the panel, {study.evaluated}", **reference)]
     handles += [
-        Line2D([], [], color="#555555", linestyle=style, linewidth=1.6, label=f"the panel's variant, {label}")
+        Line2D(
+            [],
+            [],
+            color="#555555",
+            linestyle=style,
+            linewidth=1.6,
+            label=f"the panel's variant, {label.format(study.evaluated)}",
+        )
         for _, label, style in CARRY_CURVES
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=2.2, columnspacing=1.4)

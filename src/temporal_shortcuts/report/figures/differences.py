@@ -55,7 +55,10 @@ def forest(study: Study, tables: Tables) -> Figure:
     for index, row in rows.iterrows():
         _forest_row(axes, study, row, pairs[index], float(index), limits)
     axes.set_yticks(range(len(rows)), labels)
-    axes.set(xlim=limits, xlabel=wrapped(f"difference in test accuracy, {endpoint(study, primary)} (points)", 2.9, 10))
+    axes.set(
+        xlim=limits,
+        xlabel=wrapped(f"difference in {study.evaluated} accuracy, {endpoint(study, primary)} (points)", 2.9, 10),
+    )
     few_ticks(axes.xaxis)
     axes.tick_params(axis="y", length=0, pad=8)
     axes.grid(axis="y", visible=False)
@@ -138,8 +141,8 @@ def _numbers(axes: Axes, columns: list[tuple[str, list[str], float]]) -> None:
         right += inches
 
 
-MOST_ONSETS = 8
-"""Columns of a heat map from which on each map has the figure's width."""
+MOST_ONSETS, FEW_ONSETS = 8, 3
+"""Columns of a heat map: with more than the first each map has the figure's width, with at most the second three stand side by side."""
 
 # -- a sweep -----------------------------------------------------------------------------------------------------------
 
@@ -152,15 +155,16 @@ def sweep(study: Study, tables: Tables) -> Figure:
     cells = {kind: sweep_cells(study, kind) for kind in kinds}
     shown = rows.loc[[name for of_kind in cells.values() for name in of_kind.values()], "mean_difference"]
     reach = max(abs(limit) for limit in span((value, value) for value in shown))
-    onsets, strengths = (max(len({cell[axis] for cell in of_kind}) for of_kind in cells.values()) for axis in (0, 1))
-    columns = min(len(kinds), 1 if onsets > MOST_ONSETS else 2)
+    onsets = sorted({onset for of_kind in cells.values() for onset, _ in of_kind})
+    strengths = max(len({strength for _, strength in of_kind}) for of_kind in cells.values())
+    columns = min(len(kinds), 1 if len(onsets) > MOST_ONSETS else 3 if len(onsets) <= FEW_ONSETS else 2)
     lines = -(-len(kinds) // columns)
     figure = new_figure(0.9 + (0.7 + 0.72 * strengths) * lines)
     grid = list(figure.subplots(lines, columns, squeeze=False).flat)
-    size = min(9.0, 19.0 * 6.0 / columns / onsets)
+    size = min(9.0, 19.0 * 6.0 / columns / len(onsets))
     for axes, kind in zip(grid, kinds, strict=False):
-        _heat_map(axes, cells[kind], rows, reach, size)
-        axes.set_title(kind)
+        _heat_map(axes, cells[kind], onsets, rows, reach, size)
+        axes.set(title=kind, xlabel=wrapped("onset (epochs completed before)", 6.4 / columns - 0.8, 10))
     for axes in grid[len(kinds) :]:
         axes.set_visible(False)
     label = wrapped("difference from the benchmark (points)", 0.6 * figure.get_figheight(), 10)
@@ -170,13 +174,27 @@ def sweep(study: Study, tables: Tables) -> Figure:
         figure,
         study,
         f"in each cell: mean paired difference ({endpoint(study, primary)}) ± half its 95 % t interval, in points · "
-        "hatched: undecided, Holm's p above 0.05, or fewer than 3 pairs",
+        "hatched: undecided, Holm's p above 0.05, or fewer than 3 pairs"
+        + (" · blank: not tried" if any(len(of_kind) < _whole(of_kind, onsets) for of_kind in cells.values()) else ""),
     )
     return figure
 
 
-def _heat_map(axes: Axes, cells: dict[tuple[int, float], str], rows: pd.DataFrame, reach: float, size: float) -> None:
-    onsets, strengths = sorted({onset for onset, _ in cells}), sorted({strength for _, strength in cells}, reverse=True)
+def _whole(cells: dict[tuple[int, float], str], onsets: list[int]) -> int:
+    """How many cells a kind's map has room for."""
+    return len(onsets) * len({strength for _, strength in cells})
+
+
+def _heat_map(
+    axes: Axes,
+    cells: dict[tuple[int, float], str],
+    onsets: list[int],
+    rows: pd.DataFrame,
+    reach: float,
+    size: float,
+) -> None:
+    """One kind over the figure's onsets and its own strengths; where nothing was tried nothing is drawn."""
+    strengths = sorted({strength for _, strength in cells}, reverse=True)
     values = pd.DataFrame(np.nan, index=[f"{strength:g}" for strength in strengths], columns=onsets)
     texts = values.astype(object)
     for (onset, strength), name in cells.items():
@@ -193,6 +211,8 @@ def _heat_map(axes: Axes, cells: dict[tuple[int, float], str], rows: pd.DataFram
     )
     for text in axes.texts:
         text.set_zorder(3)
-    axes.set(xlabel="onset (epochs completed before)", ylabel="strength")
+    if values.isna().any(axis=None):
+        axes.grid(visible=False)  # it would show where nothing is
+    axes.set(ylabel="strength")
     axes.tick_params(length=0)
     axes.tick_params(axis="y", rotation=0)

@@ -57,7 +57,8 @@ def draw(study: Study, tables: Tables, folder: Path, names: Iterable[str] = ()) 
             raise UserError(f"{name} is no figure of the study {study.name}: choose from {', '.join(offered)}.")
         drawing, title = DRAWINGS[name]
         with style():
-            save(drawing(study, tables), folder / name, f"{title} ({study.name})")
+            said = title.format(study.evaluated, study.evaluated.capitalize())
+            save(drawing(study, tables), folder / name, f"{said} ({study.name})")
 
 
 # -- one row a variant -------------------------------------------------------------------------------------------------
@@ -87,7 +88,11 @@ def final_accuracy(study: Study, tables: Tables) -> Figure:
     _seed_points(ours, study, {name: values[name] for name in shown})
     _rows(ours, labels)
     few_ticks(ours.xaxis, 6)
-    ours.set(xlim=limits, xlabel=wrapped(f"test accuracy, {endpoint(study, primary)} (%)", 3.7, 10), title="this study")
+    ours.set(
+        xlim=limits,
+        xlabel=wrapped(f"{study.evaluated} accuracy, {endpoint(study, primary)} (%)", 3.7, 10),
+        title="this study",
+    )
     reading = "small points: seeds · large: their mean with its 95 % t interval · "
     reading += "open diamond: published, one run, best epoch · " if reported else ""
     note_scale(figure, study, reading + "arrow: off the axis")
@@ -141,7 +146,9 @@ def stable_epoch(study: Study, tables: Tables) -> Figure:
     tolerance = f"{100 * study.tolerance:g} points"
     axes.set(
         xlim=(0, 1.02 * epochs),
-        xlabel=wrapped(f"stable epoch (smoothed test accuracy stays within {tolerance} of its end)", 5.2, 10),
+        xlabel=wrapped(
+            f"stable epoch (smoothed {study.evaluated} accuracy stays within {tolerance} of its end)", 5.2, 10
+        ),
     )
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
     note = "small points: seeds · large: their mean, with a line from the lowest to the highest · dotted tick: onset"
@@ -152,8 +159,8 @@ def stable_epoch(study: Study, tables: Tables) -> Figure:
 DRAWINGS: dict[str, tuple[Drawing, str]] = {
     "forest.svg": (differences.forest, "Paired differences with 95 % intervals"),
     "sweep.svg": (differences.sweep, "Paired difference over onset and strength"),
-    "carry.svg": (curves.carry, "Train accuracy, test accuracy, and test accuracy with the carry left on"),
-    "final_accuracy.svg": (final_accuracy, "Test accuracy of each variant, every seed"),
+    "carry.svg": (curves.carry, "Train accuracy, {0} accuracy, and {0} accuracy with the carry left on"),
+    "final_accuracy.svg": (final_accuracy, "{1} accuracy of each variant, every seed"),
     "learning_curves.svg": (curves.learning_curves, "Learning curves"),
     "late_differences.svg": (curves.late_differences, "Paired differences after a late onset, epoch by epoch"),
     **{

@@ -34,6 +34,7 @@ from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.report.wording import scale
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.kinds import KINDS
 
 WIDTH = 8.33
 """Inches: 800 pixels in a browser, the width of a README."""
@@ -42,11 +43,8 @@ SMALLEST_SPAN = 0.2
 """Points that an axis of accuracies or differences spans at least, so that nothing looks large that is not."""
 
 COLOURS = {
+    **{name: kind.colour for name, kind in KINDS.items() if kind.role != "null_arm"},
     "reference": "#000000",
-    "batch_res": "#0072B2",
-    "epoch_res": "#D55E00",
-    "shuffled": "#CC79A7",
-    "noise": "#4A2C6B",
     "null_arm": "#666666",
     "learning_rate": "#009E73",
     "other": "#E69F00",
@@ -55,10 +53,7 @@ PUBLISHED = {"marker": "D", "facecolors": "white", "edgecolors": "black", "linew
 """The published value is an open diamond everywhere."""
 
 KIND_NAMES = {
-    "batch_res": "batch_res",
-    "epoch_res": "epoch_res",
-    "shuffled": "shuffled (control)",
-    "noise": "noise (control)",
+    **{name: f"{name} (control)" for name, kind in KINDS.items() if kind.role == "control"},
     "null_arm": "null arm",
     "learning_rate": "learning rate",
     "reference": "benchmark",
@@ -173,7 +168,7 @@ def _rounded(numbers: str) -> str:
 
 def colour_of(study: Study, name: str) -> str:
     """The colour of a variant's kind."""
-    return COLOURS.get(study.variants[name].kind, "#56B4E9")
+    return COLOURS[study.variants[name].kind]
 
 
 def looks_of(study: Study, names: list[str]) -> dict[str, dict[str, Any]]:

@@ -120,7 +120,7 @@ def _accuracy(axes: Axes, study: Study, number: Number, runs: pd.DataFrame) -> N
             )
         extents += [extent(values, means[one][0], means[one][2]) for one, values in seeds.items()]
     axes.set_ylim(span(extents, reach=math.inf))
-    axes.set(title="test accuracy (%)")
+    axes.set(title=f"{study.evaluated} accuracy (%)")
 
 
 def _speed(axes: Axes, study: Study, number: Number, table: pd.DataFrame) -> None:
@@ -167,8 +167,8 @@ def _measure(axes: Axes, study: Study, number: Number, table: pd.DataFrame, meas
     _draw(axes, study, number, _means(own), 0.0, filled=True)
     epochs = min(SWING, study.epochs)
     titles = {
-        "swing": f"swing of test accuracy from epoch to epoch (points, last {epochs} epochs)",
-        "gap": "training less test accuracy (points)",
+        "swing": f"swing of {study.evaluated} accuracy from epoch to epoch (points, last {epochs} epochs)",
+        "gap": f"training less {study.evaluated} accuracy (points)",
         "train_accuracy": "training accuracy, last epochs (%)",
     }
     axes.set(title=titles[measure])
