@@ -43,6 +43,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/ladder.smk"
 include: "workflow/rules/share.smk"
 include: "workflow/rules/confirm.smk"
 
@@ -56,6 +57,7 @@ rule all:
         FIGURES,
         README,
         FRONT_PAGE,
+        LADDER,
         CONFIRMING,
     message:
         f"All of {RESULTS}"

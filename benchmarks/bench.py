@@ -25,6 +25,7 @@ from typing import Any
 import pandas as pd
 import report
 import yaml
+from step import MALLOC, measured
 
 from temporal_shortcuts.api import read_study
 from temporal_shortcuts.training.numerics import _processor
@@ -36,14 +37,6 @@ ARCHIVE = ROOT / "data" / "cifar10-jpeg.tar.xz"
 IMAGES_PER_CLASS = 200
 PUBLISHED_SHOWN, PUBLISHED_TRAINED = 350, 267
 """Epochs of the seven published variants with one seed: as the records show them, and as the pipeline trains them."""
-MALLOC = {
-    "MALLOC_MMAP_THRESHOLD_": "1073741824",
-    "MALLOC_TRIM_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "67108864",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-}
-"""As workflow/rules/common.smk gives it to training jobs."""
-
 Row = dict[str, Any]
 
 
@@ -61,9 +54,6 @@ def study() -> Iterator[Row]:
     Three epochs are short, so that starting jobs weighs more than it does in the published fifty. The seconds of an epoch and
     those around the epochs, both as measured here, give what fifty epochs take.
     """
-    if not ARCHIVE.is_file():
-        print(f"{ARCHIVE.relative_to(ROOT)} is not there, so the study is not timed", flush=True)
-        return
     subset()
     for width, goal in ((8, 3.0), (16, 2.2)):
         overlay, work = BUILD / f"width{width}.yaml", BUILD / f"work{width}"
@@ -163,22 +153,6 @@ def seconds_of(action: Any) -> float:
 
 
 # -- 2 to 5: the step --------------------------------------------------------------------------------------------------
-
-
-def measured(jobs: int, *arguments: str) -> list[dict[str, Any]]:
-    """What `jobs` processes of step.py measure side by side: they wait for each other when they are warm."""
-    command = [sys.executable, str(HERE / "step.py"), *arguments]
-    environment = os.environ | MALLOC
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-        for _ in range(jobs)
-    ]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    return [json.loads(process.communicate()[0]) for process in processes]
 
 
 def steps() -> Iterator[Row]:
@@ -306,22 +280,35 @@ def sharing() -> Iterator[Row]:
 PARTS = {part.__name__: part for part in (sharing, start, graph, price, steps, study)}
 
 
+def plan(names: list[str], archive: Path = ARCHIVE) -> tuple[list[str], dict[str, str]]:
+    """Which of the named parts, or of all, can be measured here; and for each other one why it cannot."""
+    wanted = names or list(PARTS)
+    here = Path(os.path.relpath(archive))
+    lacking = {} if archive.is_file() else {"study": f"{here}, the images that it is timed with, is not there"}
+    return [name for name in wanted if name not in lacking], {name: lacking[name] for name in wanted if name in lacking}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help=f"of {', '.join(PARTS)}; without any, all")
-    names = parser.parse_args().parts or list(PARTS)
+    names, left_out = plan(parser.parse_args().parts)
+    for name, reason in left_out.items():
+        print(f"{name} is left out: {reason}", flush=True)
     began = time.perf_counter()
     rows = [measurement for name in names for measurement in PARTS[name]()]
     minutes = (time.perf_counter() - began) / 60
     print(f"{minutes:.1f} minutes")
-    if names == list(PARTS):
+    if set(PARTS) == {*names, *left_out}:
         machine = {
             "date": datetime.now(UTC).date().isoformat(),
             "processor": _processor(),
             "cores": os.cpu_count(),
             "minutes": round(minutes, 1),
         }
-        report.write(HERE / "results", pd.DataFrame(rows), machine)
+        # what is not whole takes the place of nothing that was
+        folder = BUILD / "results" if left_out else HERE / "results"
+        report.write(folder, pd.DataFrame(rows), machine, left_out)
+        print(f"To look at: {os.path.relpath(folder)}/README.md")
 
 
 if __name__ == "__main__":

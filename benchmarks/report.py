@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,15 @@ TITLES = {
     "sharing": "Shared prefixes",
 }
 
+STUDY = (
+    "The study is timed with 3 epochs of 2,000 images, where starting the jobs weighs much. Its 50 epochs, the published length, are "
+    "reckoned from the seconds of an epoch and from the seconds around the epochs, both as measured here."
+)
 
-def write(folder: Path, rows: pd.DataFrame, machine: dict[str, Any]) -> None:
-    """Write measurements.csv, speed.svg and README.md."""
-    folder.mkdir(exist_ok=True)
+
+def write(folder: Path, rows: pd.DataFrame, machine: dict[str, Any], left_out: Mapping[str, str]) -> None:
+    """Write measurements.csv, speed.svg and README.md, which says what was left out and why."""
+    folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "measurements.csv", index=False, float_format="%.4g")
     draw(rows, folder / "speed.svg", f"{machine['processor']}, {machine['cores']} cores, {machine['date']}")
     lines = [
@@ -36,8 +42,8 @@ def write(folder: Path, rows: pd.DataFrame, machine: dict[str, Any]) -> None:
         f"Measured by `make bench` on {machine['date']}, in {machine['minutes']} minutes, on {machine['cores']} cores of a processor that "
         f"calls itself {machine['processor']}. Ratios are of measurements made one after the other in that run.",
         "",
-        "The study is timed with 3 epochs of 2,000 images, where starting the jobs weighs much. Its 50 epochs, the published length, are "
-        "reckoned from the seconds of an epoch and from the seconds around the epochs, both as measured here.",
+        *(f"Not measured: {name}, because {reason}." for name, reason in left_out.items()),
+        *([] if "study" in left_out else [STUDY]),
         "",
         "![speed](speed.svg)",
     ]
@@ -57,33 +63,54 @@ def mark(met: bool | None) -> str:
 
 
 def draw(rows: pd.DataFrame, path: Path, machine: str) -> None:
-    """Three panels: the study's ratio, the share of the product of matrices, and the time of the dry run."""
+    """A panel for each of: the study's ratio, the share of the product of matrices, the time of the dry run; if it was measured."""
     seaborn.set_theme(style="whitegrid", context="notebook")
     plt.rcParams["svg.hashsalt"] = "temporal-shortcuts"
-    figure, (left, middle, right) = plt.subplots(
-        1, 3, figsize=(13, 4), width_ratios=[1.4, 2, 1.3], layout="constrained"
+    what = rows["what"].str
+    panels = [
+        (1.4, _ratios, rows[what.endswith("textbook / pipeline")]),
+        (2.0, _shares, rows[what.endswith("share of the product of matrices")]),
+        (1.3, _dry_runs, rows[what.startswith("snakemake -n")]),
+    ]
+    shown: list[tuple[float, Callable[[plt.Axes, pd.DataFrame], None], pd.DataFrame]] = [
+        one for one in panels if len(one[2])
+    ]
+    widths = [one[0] for one in shown]
+    figure, axes = plt.subplots(
+        1, len(shown), figsize=(13 / 4.7 * sum(widths), 4), width_ratios=widths, layout="constrained", squeeze=False
     )
-    blue, grey = seaborn.color_palette("colorblind")[0], "0.6"
-
-    ratios = rows[rows["what"].str.endswith("textbook / pipeline")]
-    left.barh(ratios["what"].str.extract(r"(width \d+, \d+ epochs)")[0], ratios["value"], color=blue)
-    left.bar_label(left.containers[0], fmt="%.1fx", padding=3)
-    left.axvline(1, color=grey, linestyle="--")
-    left.invert_yaxis()
-    left.set(title="The study, times as fast", xlabel="textbook seconds / ours", xlim=(0, 1.2 * ratios["value"].max()))
-
-    shares = rows[rows["what"].str.endswith("share of the product of matrices")]
-    middle.barh(shares["what"].str.split(":").str[0], shares["value"], color=blue)
-    middle.bar_label(middle.containers[0], fmt="%.0f %%", padding=3)
-    middle.invert_yaxis()
-    middle.set(title="A training step", xlabel="% of the product of matrices", xlim=(0, 125))
-
-    graph = rows[rows["what"].str.startswith("snakemake -n")]
-    runs = graph["what"].str.extract(r"(\d+) runs")[0].astype(int)
-    right.loglog(runs, graph["value"], marker="o", color=blue)
-    right.axhline(120, color=grey, linestyle="--")
-    right.annotate("goal at 10,000 runs", (runs.min(), 120), xytext=(0, -14), textcoords="offset points", color="0.4")
-    right.set(title="The dry run", xlabel="runs", ylabel="seconds")
+    for one, (_, panel, own) in zip(axes[0], shown, strict=True):
+        panel(one, own)
     figure.suptitle(machine, fontsize=10, color="0.4")
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+
+
+GREY = "0.6"
+
+
+def _blue() -> tuple[float, ...]:
+    return seaborn.color_palette("colorblind")[0]
+
+
+def _ratios(axes: plt.Axes, rows: pd.DataFrame) -> None:
+    axes.barh(rows["what"].str.extract(r"(width \d+, \d+ epochs)")[0], rows["value"], color=_blue())
+    axes.bar_label(axes.containers[0], fmt="%.1fx", padding=3)
+    axes.axvline(1, color=GREY, linestyle="--")
+    axes.invert_yaxis()
+    axes.set(title="The study, times as fast", xlabel="textbook seconds / ours", xlim=(0, 1.2 * rows["value"].max()))
+
+
+def _shares(axes: plt.Axes, rows: pd.DataFrame) -> None:
+    axes.barh(rows["what"].str.split(":").str[0], rows["value"], color=_blue())
+    axes.bar_label(axes.containers[0], fmt="%.0f %%", padding=3)
+    axes.invert_yaxis()
+    axes.set(title="A training step", xlabel="% of the product of matrices", xlim=(0, 125))
+
+
+def _dry_runs(axes: plt.Axes, rows: pd.DataFrame) -> None:
+    runs = rows["what"].str.extract(r"(\d+) runs")[0].astype(int)
+    axes.loglog(runs, rows["value"], marker="o", color=_blue())
+    axes.axhline(120, color=GREY, linestyle="--")
+    axes.annotate("goal at 10,000 runs", (runs.min(), 120), xytext=(0, -14), textcoords="offset points", color="0.4")
+    axes.set(title="The dry run", xlabel="runs", ylabel="seconds")

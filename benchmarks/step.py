@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
+import subprocess
 import sys
 import time
 from typing import Any
@@ -35,6 +37,9 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32")
+    parser.add_argument("--contiguous", action="store_true", help="weights and images not in channels_last")
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=5.0, help="of measuring")
     parser.add_argument("--kinds", default="none", help="shortcuts, by turns: none,batch_res,epoch_res")
@@ -51,7 +56,7 @@ def main() -> None:
     import torch
 
     times["torch"] = time.time()
-    device = numerics.prepare("cpu", "fp32")
+    device = numerics.prepare(args.device, args.precision)
     torch.set_num_threads(args.threads)
     if args.matmul:
         result = matmul(args.seconds)
@@ -74,6 +79,7 @@ def main() -> None:
 def trainer(args: argparse.Namespace, kind: str, device: Any) -> Any:
     """A run in its second epoch of training, so that every kind has what it carries."""
     import numpy as np
+    import torch
 
     from temporal_shortcuts.data.images import Images
     from temporal_shortcuts.study import Segment, Trajectory
@@ -84,8 +90,22 @@ def trainer(args: argparse.Namespace, kind: str, device: Any) -> Any:
     labels = (np.arange(args.images) % 10).astype(np.uint8)
     images = Images(pictures, labels, pictures, labels, tuple("0123456789"))
     shortcut = None if kind == "none" else {"kind": kind, "strength": 0.05, "onset": 0, "accounting": "corrected"}
-    settings = PROTOCOL | {"width": args.width, "compile": args.compile}
+    settings = PROTOCOL | {
+        "width": args.width,
+        "compile": args.compile,
+        "precision": args.precision,
+        "device": args.device,
+    }
     one = Trainer(Segment(Trajectory(0, settings, "random", shortcut), 0, 2, True, None), images, device)
+    if args.contiguous:
+        one.network.to(memory_format=torch.contiguous_format)
+        batch = one.batches.training_batch
+
+        def contiguous(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+            images, labels = batch(step)
+            return images.contiguous(), labels
+
+        one.batches.training_batch = contiguous
     one.network.train()
     for epoch in (0, 1):
         one.epoch = epoch
@@ -108,14 +128,19 @@ def steps(trainers: dict[str, Any], seconds: float) -> dict[str, Any]:
         one._train_step()
     print("ready", flush=True)
     sys.stdin.readline()
+    on_gpu = next(iter(trainers.values())).device.type == "cuda"
+    at_once = 20 if on_gpu else 1  # a GPU works off a queue, which training never waits for
     taken: dict[str, list[float]] = {kind: [] for kind in trainers}
     stop = time.perf_counter() + seconds
     while time.perf_counter() < stop or not all(taken.values()):
         for kind, one in trainers.items():
             one.step = 1
             before = time.perf_counter()
-            one._train_step()
-            taken[kind].append(time.perf_counter() - before)
+            for _ in range(at_once):
+                one._train_step()
+            if on_gpu:
+                torch.cuda.synchronize()
+            taken[kind].append((time.perf_counter() - before) / at_once)
     one = next(iter(trainers.values()))
     before = time.perf_counter()
     for step in range(10):
@@ -144,6 +169,31 @@ def matmul(seconds: float) -> dict[str, Any]:
         one @ other
         products += 1
     return {"flops": products * 2 * SIZE**3 / (time.perf_counter() - before)}
+
+
+# -- for those that start it -------------------------------------------------------------------------------------------
+
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "67108864",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+"""As workflow/rules/common.smk gives it to training jobs."""
+
+
+def measured(jobs: int, *arguments: str) -> list[dict[str, Any]]:
+    """What `jobs` processes of this program measure side by side: they wait for each other when they are warm."""
+    command = [sys.executable, __file__, *arguments]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, env=os.environ | MALLOC, **pipes) for _ in range(jobs)]
+    for process in processes:
+        if process.stdout.readline() != "ready\n":
+            raise RuntimeError(f"{' '.join(command)} ended with status {process.wait()}")
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return [json.loads(process.communicate()[0]) for process in processes]
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def write_record(run: Run, study: Study, folder: Path, test_images: int = 400) -
         for epoch in epochs.tolist()
     ]
     test = np.clip(curve + noise, 0.05, 1)
-    train = np.clip(curve + 0.05, 0.05, 1)
+    train = np.round(np.clip(curve + 0.05, 0.05, 1), 4)  # of 10,000 images
     test_with = test
     if stuck:
         test, test_with = np.full(study.epochs, 0.1), np.clip(0.8 * curve, 0.1, 1)

@@ -35,7 +35,9 @@ from temporal_shortcuts.study.outputs import (
     late_variants,
     sweep_cells,
     sweep_kinds,
+    varied_file,
 )
+from temporal_shortcuts.study.varied import KEYS
 
 SOME = [
     "forest.svg",
@@ -80,6 +82,8 @@ def sweep(folder: Path) -> tuple[Study, Tables]:
         (("laptop.yaml",), {"learning_rates.svg", "late_differences.svg", "batch_res.svg", "epoch_res.svg"}),
         (("slips.yaml",), {"carry.svg", "epoch_res.svg"}),
         ((SWEEP,), {"sweep.svg", "batch_res.svg", "epoch_res.svg"}),
+        (("sweep.yaml",), {"sweep.svg", "batch_res.svg", "epoch_res.svg", "strengths.svg", "onsets.svg"}),
+        (("batch_size.yaml",), {"batch_sizes.svg"}),
     ],
 )
 def test_a_study_has_the_figures_that_apply(overlays, more):
@@ -88,7 +92,7 @@ def test_a_study_has_the_figures_that_apply(overlays, more):
 
 def test_every_figure_can_be_drawn_and_no_other():
     named = {name for study in (SMALL, CARRY, SWEEP) for name in figures_of(study_of(study))}
-    assert named == set(drawing.DRAWINGS)
+    assert named | {varied_file(key, ".svg") for key in KEYS} == set(drawing.DRAWINGS)
 
 
 def test_the_list_needs_nothing_heavy():
@@ -522,9 +526,9 @@ def test_a_panel_without_published_values_is_not_drawn(tmp_path, small):
     study, tables = tabulated(
         tmp_path, {"protocol": {"epochs": 8, "width": 8}, "seeds": [0], "claims": []}, UNUSUAL["nine rates"]
     )
-    for file in ("learning_rates.svg", "final_accuracy.svg"):
-        assert len(drawing.DRAWINGS[file][0](study, tables).axes) == 1
-        assert len(drawing.DRAWINGS[file][0](small[0], small[1]).axes) == 2
+    for file, alone, beside in (("learning_rates.svg", 4, 6), ("final_accuracy.svg", 1, 2)):
+        assert len(drawing.DRAWINGS[file][0](study, tables).axes) == alone
+        assert len(drawing.DRAWINGS[file][0](small[0], small[1]).axes) == beside
 
 
 def test_a_margin_is_a_band_in_the_forest(small):

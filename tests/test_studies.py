@@ -24,7 +24,7 @@ from rich_study import DELETED, RICH, Key, at, changed, refused, shown, sound
 from rich_study import nothing_is_written as nothing_is_written
 from synthetic import ROOT
 
-from temporal_shortcuts.api import read_study
+from temporal_shortcuts.api import declared, read_study
 from temporal_shortcuts.data import vision
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve
@@ -35,7 +35,7 @@ from temporal_shortcuts.study.validation import rule_of, schema
 
 pytestmark = pytest.mark.usefixtures("nothing_is_written")
 SCHEMA = ROOT / "workflow" / "schemas" / "study.schema.json"
-SHIPPED = ("config.yaml", *sorted(f"studies/{path.name}" for path in (ROOT / "studies").glob("*.yaml")))
+SHIPPED = tuple(str(file) for file, _ in declared(ROOT))
 NAMES = [name for name, variant in RICH["variants"].items() if variant]
 
 

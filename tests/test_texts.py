@@ -15,7 +15,7 @@ from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report import chinese, facts, markdown, numbers, page, published, texts, wording
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.model import plain
-from temporal_shortcuts.study.outputs import BLOCKS, blocks_of, figures_of
+from temporal_shortcuts.study.outputs import BLOCKS, block_names, figures_of, texts_of
 
 LATE = {key: {"shortcut": {"onset": 41}} for key in ("batch_res_late", "epoch_res_late", "null_arm")}
 AS_PUBLISHED = {"protocol": {"epochs": 50}, "variants": LATE}
@@ -44,8 +44,10 @@ def rendered(study: Study, tables: Tables, folder: Path, name: str, language: st
 
 
 def everything(study: Study, tables: Tables, folder: Path) -> str:
-    blocks = [rendered(study, tables, folder, name, language) for name in BLOCKS for language in ("en", "zh")]
-    return "\n".join([texts.render(study, tables, folder, "readme.jinja", "en", ""), *blocks])
+    blocks = [
+        rendered(study, tables, folder, name, language) for name in block_names(study) for language in ("en", "zh")
+    ]
+    return "\n".join([texts.render(study, tables, folder, "readme.en.jinja", "en", ""), *blocks])
 
 
 def test_no_text_of_a_study_with_validation_images_speaks_of_test_images(tmp_path):
@@ -78,7 +80,7 @@ def test_every_decimal_in_a_text_is_in_a_table(small):
         for claim in facts.claims_of(study, tables)
         for row in facts.means(study, tables, claim)
     }
-    for table in (tables.summary, tables.comparisons, tables.image_bootstrap, tables.claims, tables.learning_rates):
+    for table in (tables.summary, tables.comparisons, tables.image_bootstrap, tables.claims, *tables.varied.values()):
         values = abs(table.select_dtypes("number").to_numpy(float).ravel())
         known |= (
             {f"{value:.2f}" for value in values}
@@ -86,8 +88,10 @@ def test_every_decimal_in_a_text_is_in_a_table(small):
             | {f"{value:.3f}" for value in values}
         )
     known |= {f"{value:.1f}" for value in tables.stability["stable_epoch_mean"]}
+    epochs = tables.varied["learning_rate"][["mean", "low", "high"]].to_numpy(float).ravel()
+    known |= {f"{abs(value):.1f}" for value in epochs}
     for text in (
-        texts.render(study, tables, folder, "readme.jinja", "en", ""),
+        texts.render(study, tables, folder, "readme.en.jinja", "en", ""),
         rendered(study, tables, folder, "discussion", "zh"),
     ):
         prose = re.sub(r"\]\([^)]*\)", "]", text)
@@ -97,7 +101,7 @@ def test_every_decimal_in_a_text_is_in_a_table(small):
 
 
 def test_both_languages_give_the_same_numbers(small):
-    for name in ("headline", "verdicts", "comparisons", "discussion"):
+    for name in ("headline", "verdicts", "comparisons", "discussion", "varied"):
         english, chinese_ = (
             sorted(re.findall(r"[+\N{MINUS SIGN}]\d+\.\d\d", rendered(*small, name, language)))
             for language in ("en", "zh")
@@ -131,7 +135,7 @@ def test_formats():
 
 def test_the_headline_answers_with_its_numbers_and_scale(small):
     study, tables, folder = small
-    readme = texts.render(study, tables, folder, "readme.jinja", "en", "")
+    readme = texts.render(study, tables, folder, "readme.en.jinja", "en", "")
     answer, counts = readme.split("\n\n")[1:3]
     assert answer.startswith(
         "**Not decided at this scale: “batch_res after 6 epochs”, the report's best, differs from “benchmark ("
@@ -463,13 +467,13 @@ def test_a_best_epoch_that_the_slip_does_not_explain_is_said(others, published, 
 
 def test_several_environments_are_said(small, tmp_path):
     study, tables = tabulated(tmp_path, SMALL)
-    text = texts.render(study, tables, tmp_path, "readme.jinja", "en", "")
+    text = texts.render(study, tables, tmp_path, "readme.en.jinja", "en", "")
     assert "one environment" in text
     path = (tmp_path / study.runs[0].record).with_suffix(".json")
     sidecar = json.loads(path.read_text())
     sidecar["environments"].append(sidecar["environments"][0] | {"processor": "another processor"})
     path.write_text(json.dumps(sidecar | {"forced": True}))
-    text = texts.render(study, tables, tmp_path, "readme.jinja", "en", "")
+    text = texts.render(study, tables, tmp_path, "readme.en.jinja", "en", "")
     assert "The records come from 2 environments" in text
     assert "another processor" in text
     assert "1 run was forced" in text
@@ -477,7 +481,7 @@ def test_several_environments_are_said(small, tmp_path):
 
 def test_shared_epochs_are_counted(small):
     study, tables, folder = small
-    text = texts.render(study, tables, folder, "readme.jinja", "en", "")
+    text = texts.render(study, tables, folder, "readme.en.jinja", "en", "")
     assert (
         f"{len(study.runs)} runs of 50 epochs show {50 * len(study.runs):,} epochs, of which {study.epochs_trained} are trained"
         in text
@@ -500,7 +504,7 @@ def test_chinese_names_tell_variants_apart_and_scales_are_named(overlays):
 
 def test_chinese_blocks_are_chinese(small, others):
     for study, tables, folder in (small, *others):
-        for name in BLOCKS:
+        for name in block_names(study):
             text = rendered(study, tables, folder, name, "zh")
             assert len(re.findall(r"[\u4e00-\u9fff]", text)) > 8, name
         assert wording.scale(study, "zh") in rendered(study, tables, folder, "headline", "zh")
@@ -512,13 +516,13 @@ def test_chinese_blocks_are_chinese(small, others):
 def test_the_program_writes_all_texts_and_their_links_lead_somewhere(small):
     study, _, folder = small
     assert run_program("readme", "--study", folder / "study.json") == 0
-    made = {path.name for path in (folder / "blocks").iterdir()}
-    assert made == set(blocks_of(study))
+    made = [*folder.glob("README*.md"), *(folder / "blocks").iterdir()]
+    assert {str(path.relative_to(folder)) for path in made} == set(texts_of(study))
     there = {str(path.relative_to(folder)) for path in folder.rglob("*")} | {
         f"figures/{name}" for name in figures_of(study)
     }
-    for path in (folder / "README.md", *(folder / "blocks").iterdir()):
-        prefix = "" if path.name == "README.md" else "results/small/"
+    for path in made:
+        prefix = "" if path.parent == folder else "results/small/"
         links = re.findall(r"\]\(([^)]*)\)", path.read_text())
         assert all(link.startswith(prefix) and link.removeprefix(prefix) in there for link in links), path.name
     readme = (folder / "README.md").read_text()

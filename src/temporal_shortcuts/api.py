@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.study import Segment, Study, resolve
+from temporal_shortcuts.study import Segment, Study, ladder, resolve
 from temporal_shortcuts.study.checks import check_full_batches
 from temporal_shortcuts.study.reading import merged, read
 from temporal_shortcuts.training import numerics
@@ -68,7 +68,8 @@ def sound_studies(root: Path) -> list[tuple[Path, Study]]:
 
 
 def _study_files(root: Path) -> list[Path]:
-    return [Path("config.yaml"), *(path.relative_to(root) for path in sorted((root / "studies").glob("*.yaml")))]
+    found = (path.relative_to(root) for path in sorted((root / "studies").glob("*.yaml")))
+    return [Path("config.yaml"), *(path for path in found if path != ladder.FILE)]
 
 
 def _declared_in(root: Path, path: Path) -> Study:

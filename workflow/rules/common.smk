@@ -47,11 +47,11 @@ COLLECTED = [f"{RESULTS}/{name}" for name in outputs.COLLECTED]
 ANALYSED = [f"{RESULTS}/{name}" for name in outputs.tables_of(STUDY)]
 TABLES = COLLECTED + ANALYSED
 FIGURES = [f"{RESULTS}/figures/{name}" for name in outputs.figures_of(STUDY)]
-BLOCKS = [f"{RESULTS}/blocks/{name}" for name in outputs.blocks_of(STUDY)]
+README = [f"{RESULTS}/{name}" for name in outputs.texts_of(STUDY)]
+BLOCKS = [path for path in README if "/blocks/" in path]
 # What lies beside results/ shows no results that are put elsewhere.
 IN_PLACE = Path(config["results"]).absolute() == Path("results").absolute()
 CONFIRMING = [os.path.relpath(Path(FILE).with_name(STUDY.confirm.file))] if STUDY.confirm and IN_PLACE else []
-README = [f"{RESULTS}/README.md", *BLOCKS]
 IMAGES = [
     f"{DATA}/{name}"
     for name in ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "data.json")

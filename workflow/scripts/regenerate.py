@@ -1,4 +1,4 @@
-"""Make the tables, figures and READMEs of all studies again from their records, and the repository's README. Never trains.
+"""Make the tables, figures and READMEs of all studies again from their records, the ladder, and the repository's README. Never trains.
 
 Of a study that is confirmed by another, that one's file too, which says what was chosen.
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from temporal_shortcuts import api, errors
 from temporal_shortcuts.analysis import records
-from temporal_shortcuts.study import Study, outputs
+from temporal_shortcuts.study import Study, ladder, outputs
 
 STAGES = ("collect", "analyse", "draw", "readme")
 SCRIPTS = Path(__file__).parent
@@ -75,6 +75,9 @@ def _regenerate(studies: Mapping[Path, Study], root: Path) -> None:
         if study.confirm:
             place, data = root / file.with_name(study.confirm.file), json.dumps(study.data.model_dump())
             _run("confirm", "--study", str(resolved), "--data", data, "--output", str(place))
+    rungs = ladder.rungs_of(ROOT / ladder.FILE) if (ROOT / ladder.FILE).is_file() else []
+    if any(study.name in rungs for study in studies.values()):
+        _run("ladder", "--ladder", str(ROOT / ladder.FILE), "--results", str(root / "results"))
     readmes = [str(root / name) for name in READMES if (root / name).is_file()]
     if readmes:
         _run("splice", "--results", str(root / "results"), *readmes)

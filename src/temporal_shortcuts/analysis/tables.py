@@ -7,18 +7,21 @@ metrics.csv and runs.csv hold each number in full. What is computed from them is
 from __future__ import annotations
 
 import io
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from temporal_shortcuts.analysis import costs, endpoints, learning_rates, records, statistics, variance, verdicts
+from temporal_shortcuts.analysis import costs, endpoints, records, statistics, variance, varied, verdicts
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
-from temporal_shortcuts.study.outputs import tables_of
+from temporal_shortcuts.study.outputs import tables_of, varied_file
+from temporal_shortcuts.study.varied import KEYS
+from temporal_shortcuts.study.varied import varied as study_varied
 
 COLUMNS = ["epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
 WITH_CARRY = "test_accuracy_with_carry"
@@ -55,14 +58,20 @@ class Tables:
     image_bootstrap: pd.DataFrame
     claims: pd.DataFrame
     decision_cost: pd.DataFrame | None = None
-    learning_rates: pd.DataFrame | None = None
     variance: pd.DataFrame | None = None
-    """The last three are None where the study's variants give no such table (`outputs.tables_of`)."""
+    """These two are None where the study's variants give no such table (`outputs.tables_of`)."""
+    varied: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """A table for each key that the study varies, such as learning_rate (learning_rates.csv)."""
 
     @classmethod
     def read(cls, folder: Path) -> Tables:
-        paths = {field.name: (folder / f"{field.name}.csv", field.default is MISSING) for field in fields(cls)}
-        return cls(**{name: read_table(path) for name, (path, needed) in paths.items() if needed or path.is_file()})
+        found = {one.name: folder / f"{one.name}.csv" for one in fields(cls) if one.name != "varied"}
+        needed = {one.name for one in fields(cls) if one.default is MISSING}
+        keys = {key: folder / varied_file(key, ".csv") for key in KEYS}
+        return cls(
+            **{name: read_table(path) for name, path in found.items() if name in needed or path.is_file()},
+            varied={key: read_table(path) for key, path in keys.items() if path.is_file()},
+        )
 
 
 # -- records -----------------------------------------------------------------------------------------------------------
@@ -179,10 +188,11 @@ def _added(name: str, study: Study, runs: pd.DataFrame, metrics: pd.DataFrame, t
     match name:
         case "decision_cost.csv":
             return costs.decision_cost(study, runs, test_images)
-        case "learning_rates.csv":
-            return learning_rates.learning_rates(study, metrics, test_images)
-        case _:
+        case "variance.csv":
             return variance.variance(study, runs)
+        case _:
+            series = next(own for key, own in study_varied(study).items() if varied_file(key, ".csv") == name)
+            return varied.effects(series, metrics, test_images)
 
 
 def summary(study: Study, runs: pd.DataFrame, chance: float) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from temporal_shortcuts.report.wording import endpoint_head
+from temporal_shortcuts.report.wording import endpoint_head, number_name
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.declared import Shortcut
 from temporal_shortcuts.study.kinds import KINDS
@@ -34,7 +34,9 @@ def _described(study: Study, name: str) -> str:
         parts.append("原代码的网络" if settings.model == "resnet18_published" else settings.model)
     said, usual = ("learning_rate", "schedule_epochs", "model"), benchmark.model_dump()
     parts += [
-        f"{key} {value}" for key, value in settings.model_dump().items() if key not in said and value != usual[key]
+        f"{number_name(key, 'zh')} {value}"
+        for key, value in settings.model_dump().items()
+        if key not in said and value != usual[key]
     ]
     return "，".join(parts)
 

@@ -13,14 +13,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from temporal_shortcuts.analysis.learning_rates import STATEMENTS
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, deciding_difference, pairs_needed
 from temporal_shortcuts.analysis.tables import WITH_CARRY, Tables, read_sidecar
+from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
 from temporal_shortcuts.report import published
 from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.kinds import KINDS
-from temporal_shortcuts.study.outputs import carry_variants
+from temporal_shortcuts.study.outputs import carry_variants, varied_file
+from temporal_shortcuts.study.varied import Series, varied
 
 Row = dict[str, Any]
 
@@ -285,12 +286,41 @@ def endpoints(study: Study, tables: Tables) -> list[str]:
     return sorted(names, key=lambda name: name != study.endpoint)
 
 
-def statements(tables: Tables) -> list[dict[str, Any]]:
-    """What the report says of learning rates, each with the comparison that bears it out or not, in its order."""
-    if tables.learning_rates is None:
-        return []
-    rows = {row["statement"]: row for row in rows_of(tables.learning_rates) if row["statement"]}
-    return [rows[name] for name in STATEMENTS if name in rows]
+def numbers_varied(study: Study, tables: Tables) -> list[Row]:
+    """Each number that the study varies: its `key`, `series`, and for each of these its `rows`, one a variant.
+
+    A row has the variant's `value`, its `accuracy` at the primary endpoint with `n` and `sd`, and by measure (`first_epoch`, at the
+    level that is judged, `swing`, `gap`, `train_accuracy`) the row of the table. `judged` are the rows with an outcome.
+    """
+    found = []
+    for key, series in varied(study).items():
+        table = tables.varied[key]
+        parts = [_series_facts(study, tables, one) for one in series]
+        judged = [row for row in rows_of(table) if row["outcome"]]
+        statements = {row["statement"]: row for row in judged if row["statement"]}
+        found.append(
+            {"key": key, "file": varied_file(key, ".csv"), "figure": varied_file(key, ".svg"), "series": parts}
+            | {"statements": [statements[name] for name in STATEMENTS if name in statements]}
+            | {"judged": [row for row in judged if not row["statement"]]}
+        )
+    return found
+
+
+def _series_facts(study: Study, tables: Tables, series: Series) -> Row:
+    table, summary = tables.varied[series.key], tables.summary.set_index("variant")
+    level = judged_level(table, series.reference)
+    rows = []
+    for name in series.names:
+        own = table[table["variant"] == name]
+        measures = {row["measure"]: row for row in rows_of(own[own["level"].isna() | (own["level"] == level)])}
+        accuracy = {
+            "mean": summary.loc[name, f"{study.endpoint}_mean"],
+            "sd": summary.loc[name, f"{study.endpoint}_sd"],
+        }
+        rows.append(
+            {"variant": name, "value": series.values.get(name), "n": summary.loc[name, "n"]} | accuracy | measures
+        )
+    return {"common": series.common, "reference": series.reference, "level": level, "rows": rows}
 
 
 def rows_of(table: Any) -> list[Row]:

@@ -47,6 +47,32 @@ RUNS = (
 )
 
 
+@dataclass(frozen=True)
+class Effect:
+    """What the report found of a shortcut: points from its benchmark, whose accuracy is a fraction, and what a run took."""
+
+    kind: str
+    onset: int
+    strength: float
+    accuracy: float
+    difference: float
+    flop: float
+
+
+EFFECTS = [
+    Effect(
+        run.kind,
+        run.onset or 0,
+        run.strength or 0.0,
+        RUNS[0].accuracy,
+        100 * (run.accuracy - RUNS[0].accuracy),
+        float(FLOP),
+    )
+    for run in RUNS
+    if run.kind is not None
+]
+
+
 def run_elsewhere(study: Study, name: str) -> Run | None:
     """The report's run that a variant's published value comes from, if that run was another than the variant.
 

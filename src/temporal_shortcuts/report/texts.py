@@ -1,13 +1,13 @@
 """A study's texts, from templates and its tables: its README, the blocks for the repository's READMEs, and their splicing.
 
 Every number in a sentence comes from a table, and every verdict in a sentence from claims.csv. The templates are in templates/,
-one for each block and language (`headline.en.jinja`, `headline.zh.jinja`) and `readme.jinja` for the study's own README.
+one for each block and language (`headline.en.jinja`, `headline.zh.jinja`), `readme` among them for the study's own README.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,13 @@ from temporal_shortcuts.study.outputs import (
     BLOCKS,
     LANGUAGES,
     TABULATED,
+    block_names,
     figures_of,
     headline_figures_of,
     tables_of,
+    varied_file,
 )
+from temporal_shortcuts.study.varied import varied
 
 
 def evidence(claim: dict[str, Any], unit: str = " points") -> str:
@@ -57,7 +60,12 @@ def evidence(claim: dict[str, Any], unit: str = " points") -> str:
 
 def render(study: Study, tables: Tables, folder: Path, template: str, language: str, prefix: str) -> str:
     """A template's text for a study. `folder` holds the records, `prefix` precedes each link to a file of it."""
-    text = _environment().get_template(template).render(_context(study, tables, folder, language, prefix))
+    return rendered(template, _context(study, tables, folder, language, prefix))
+
+
+def rendered(template: str, context: Mapping[str, Any]) -> str:
+    """A template's text, without spaces at the ends of lines and with one empty line at most between paragraphs."""
+    text = _environment().get_template(template).render(context)
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
@@ -115,6 +123,7 @@ def published_text(context: jinja2.runtime.Context, claim: dict[str, Any]) -> st
 def _context(study: Study, tables: Tables, folder: Path, language: str, prefix: str) -> dict[str, Any]:
 
     lead = next(iter(headline_figures_of(study)), None)
+    shown = [varied_file(key, ".svg") for key in varied(study)]  # beside their tables
     return {
         "study": study,
         "language": language,
@@ -133,25 +142,26 @@ def _context(study: Study, tables: Tables, folder: Path, language: str, prefix: 
         "comparisons": facts.primary(study, tables),
         "others": {(row["endpoint"], row["variant"]): row for row in facts.rows_of(tables.comparisons)},
         "bootstrap": facts.rows_of(tables.image_bootstrap),
-        "statements": facts.statements(tables),
+        "numbers_varied": facts.numbers_varied(study, tables),
         "more_tables": [name for name in tables_of(study) if name not in TABULATED],
         "folder": folder,
         "smallest_n": SMALLEST_N,
         "lead": lead,
-        "figures": [name for name in figures_of(study) if name != lead],
+        "figures": [name for name in figures_of(study) if name not in (lead, *shown)],
         "records": {name: study.variant_runs(name) for name in study.variants},
         "block": lambda name: render(study, tables, folder, f"{name}.{language}.jinja", language, prefix),
     }
 
 
 def write_texts(study: Study, tables: Tables, folder: Path) -> None:
-    """Write the study's README.md, its links seen from its own folder, and the blocks/, theirs from the repository's root."""
-    readme = render(study, tables, folder, "readme.jinja", "en", "")
-    write_atomically(folder / "README.md", readme.encode())
-    for name in BLOCKS:
-        for language, suffix in LANGUAGES.items():
-            text = render(study, tables, folder, f"{name}.{language}.jinja", language, f"results/{study.name}/")
-            write_atomically(folder / "blocks" / f"{name}{suffix}", text.encode())
+    """Write the study's READMEs, their links seen from its own folder, and the blocks/, theirs from the repository's root."""
+    for language, suffix in LANGUAGES.items():
+        for name, file, prefix in (
+            ("readme", f"README{suffix}", ""),
+            *((name, f"blocks/{name}{suffix}", f"results/{study.name}/") for name in block_names(study)),
+        ):
+            text = render(study, tables, folder, f"{name}.{language}.jinja", language, prefix)
+            write_atomically(folder / file, text.encode())
 
 
 # -- splicing ----------------------------------------------------------------------------------------------------------

@@ -96,6 +96,23 @@ def images(study: Study, language: str = "en") -> str:
 # -- endpoints ---------------------------------------------------------------------------------------------------------
 
 
+def number_name(key: str, language: str = "en") -> str:
+    """What a number that a study varies is called (`varied.KEYS`)."""
+    names = {
+        "learning_rate": ("learning rate", "学习率"),
+        "batch_size": ("batch size", "批大小"),
+        "momentum": ("momentum", "动量"),
+        "weight_decay": ("weight decay", "权重衰减"),
+        "schedule_epochs": ("epochs of the schedule", "学习率周期（轮）"),
+        "label_smoothing": ("label smoothing", "标签平滑"),
+        "width": ("width", "网络宽度"),
+        "crop_padding": ("padding of crops", "裁剪填充"),
+        "strength": ("strength", "强度"),
+        "onset": ("onset", "启用轮数"),
+    }
+    return names.get(key, (key, key))[language == "zh"]
+
+
 def averaged_epochs(study: Study) -> int:
     """How many epochs the endpoint `last5` is the mean of: five, or all if there are fewer."""
     return min(SMOOTHING, study.epochs)

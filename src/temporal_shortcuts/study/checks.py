@@ -14,6 +14,7 @@ from temporal_shortcuts.study.reading import Key, Source, nearest, short
 RESERVED = (
     *("all", "data", "prepare", "segment", "record", "records", "collect", "analyse", "tables"),
     *("draw", "figures", "write_readme", "readme", "front_page", "study", "snapshot", "page", "crate", "confirm"),
+    "ladder",
 )
 """Names of rules, which a variant cannot have because each variant is a target too."""
 

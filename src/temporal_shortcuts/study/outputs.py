@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study
+from temporal_shortcuts.study.varied import varied
 
 COLLECTED = ("metrics.csv", "runs.csv")
 TABULATED = ("summary.csv", "stability.csv", "comparisons.csv", "image_bootstrap.csv", "claims.csv")
 """What every study has; `tables_of` lists what its variants add."""
-BLOCKS = ("headline", "figure", "verdicts", "comparisons", "discussion", "figures")
+BLOCKS = ("headline", "figure", "verdicts", "comparisons", "discussion", "varied", "figures")
 LANGUAGES = {"en": ".md", "zh": ".zh.md"}
 DIAGRAMS = ("batch_res", "epoch_res")
 SWEEP_AT_LEAST = 3
@@ -34,7 +35,7 @@ def figures_of(study: Study) -> list[str]:
         "final_accuracy.svg": True,
         "learning_curves.svg": True,
         "late_differences.svg": bool(late_variants(study)),
-        "learning_rates.svg": "learning_rate" in kinds,
+        **{varied_file(key, ".svg"): True for key in varied(study)},
         "stable_epoch.svg": True,
     }
     return [name for name, applies in drawn.items() if applies]
@@ -44,10 +45,15 @@ def tables_of(study: Study) -> list[str]:
     """The names of the tables that are made from runs.csv and metrics.csv."""
     added = {
         "decision_cost.csv": bool(costed_variants(study)),
-        "learning_rates.csv": bool(rate_variants(study)),
+        **{varied_file(key, ".csv"): True for key in varied(study)},
         "variance.csv": len(null_arms(study)) >= NULL_ARMS_AT_LEAST,
     }
     return [*TABULATED, *(name for name, applies in added.items() if applies)]
+
+
+def varied_file(key: str, suffix: str) -> str:
+    """The name of the table (.csv) or figure (.svg) of a key that a study varies: learning_rates.csv."""
+    return f"{key}s{suffix}"
 
 
 def headline_figures_of(study: Study) -> list[str]:
@@ -57,9 +63,15 @@ def headline_figures_of(study: Study) -> list[str]:
     return [name for name in figures if name in leading]
 
 
-def blocks_of(study: Study) -> list[str]:
-    """The names of the pieces for the repository's READMEs (files of the study's `blocks/`)."""
-    return [name + suffix for name in BLOCKS for suffix in LANGUAGES.values()]
+def block_names(study: Study) -> list[str]:
+    """The study's pieces for the repository's READMEs: those of `BLOCKS`, `varied` only where it varies a number."""
+    return [name for name in BLOCKS if name != "varied" or varied(study)]
+
+
+def texts_of(study: Study) -> list[str]:
+    """The study's READMEs, and the files of its pieces for the repository's."""
+    pieces = [f"blocks/{name}{suffix}" for name in block_names(study) for suffix in LANGUAGES.values()]
+    return [*(f"README{suffix}" for suffix in LANGUAGES.values()), *pieces]
 
 
 # -- which variants ----------------------------------------------------------------------------------------------------
@@ -85,15 +97,6 @@ def costed_variants(study: Study) -> dict[str, list[str]]:
         if variant.kind in DIAGRAMS:
             costed.setdefault(variant.reference.name, []).append(variant.name)
     return costed
-
-
-def rate_variants(study: Study) -> list[str]:
-    """The variants that differ from their reference, the study's benchmark, in the learning rate."""
-    return [
-        name
-        for name, variant in study.variants.items()
-        if variant.kind == "learning_rate" and variant.against == study.benchmark
-    ]
 
 
 def null_arms(study: Study) -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
-from temporal_shortcuts.study.declared import Settings, StudyKeys
+from temporal_shortcuts.study.declared import Declared, Settings, StudyKeys
 from temporal_shortcuts.study.reading import Key, Source, at, nearest, short
+
+Keys = TypeVar("Keys", bound=Declared)
 
 _KINDS = {
     "object": "a mapping of keys",
@@ -36,12 +38,17 @@ _LIMITS = {
 
 def declared(source: Source) -> StudyKeys:
     """The study that a configuration declares. Raises `UserError`."""
+    return declared_as(StudyKeys, source)
+
+
+def declared_as(kind: type[Keys], source: Source) -> Keys:
+    """What a configuration declares, where its keys are those of `kind`. Raises `UserError`."""
     try:
-        return StudyKeys.model_validate(source.config)
+        return kind.model_validate(source.config)
     except ValidationError as error:
         wrong = error.errors()
     first = min(wrong, key=lambda one: (one["type"] == "missing", len(one["loc"])))
-    return _refuse(first, source)
+    return _refuse(first, source, kind)
 
 
 class _Untitled(GenerateJsonSchema):
@@ -52,31 +59,33 @@ class _Untitled(GenerateJsonSchema):
 
 
 @cache
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a study's file, for editors."""
-    made = StudyKeys.model_json_schema(schema_generator=_Untitled)
-    for key in Settings.model_fields:  # whose default in a variant is what the protocol says
+def schema(kind: type[Declared] = StudyKeys) -> dict[str, Any]:
+    """The JSON Schema of a study's file, or of a file of another kind, for editors."""
+    made = kind.model_json_schema(schema_generator=_Untitled)
+    for key in (
+        Settings.model_fields if kind is StudyKeys else ()
+    ):  # whose default in a variant is what the protocol says
         made["$defs"]["VariantKeys"]["properties"][key].pop("default")
     return {"$schema": GenerateJsonSchema.schema_dialect, **made}
 
 
-def _refuse(error: Any, source: Source) -> NoReturn:
+def _refuse(error: Any, source: Source, kind: type[Declared]) -> NoReturn:
     """Say what is wrong with a key, in words that follow from its schema."""
     key, found = tuple(error["loc"]), short(at(source.config, error["loc"]))
     if error["type"] == "extra_forbidden":
-        allowed = sorted(rule_of(key[:-1])["properties"])
+        allowed = sorted(rule_of(key[:-1], kind)["properties"])
         known = f"is not known{nearest(key[-1], allowed)}; allowed are {', '.join(allowed)}"
         source.refuse(key[:-1], f"the key {short(key[-1])} {known}.", key)
     if key[-1:] == ("[key]",):
-        form = rule_of(key[:-2])["propertyNames"]["form"]
+        form = rule_of(key[:-2], kind)["propertyNames"]["form"]
         source.refuse(key[:-2], f"found {short(key[-2])}, but it must be {form}.", key[:-1])
     if error["type"] == "value_error":
         source.refuse(key, f"found {found}, but {error['ctx']['error']}.")
-    rule = rule_of(key)
+    rule = rule_of(key, kind)
     about = f" ({rule['description']})" if "description" in rule else ""
     if error["type"] == "missing":
         alone = len(key) == 1 and len(source.contents) == 1
-        hint = ", or let it extend a study that has it (extends: FILE)" if alone else ""
+        hint = ", or let it extend a study that has it (extends: FILE)" if alone and kind is StudyKeys else ""
         source.refuse(key[:-1], f"the key {key[-1]!r} is missing; add it{about}{hint}.")
     near = nearest(error["input"], rule.get("enum", []))
     is_text = rule.get("type") == "number" and isinstance(error["input"], str)
@@ -84,9 +93,9 @@ def _refuse(error: Any, source: Source) -> NoReturn:
     source.refuse(key, f"found {found}{near}, but it must be {_allowed(rule)}{about}{hint}.")
 
 
-def rule_of(key: Key) -> dict[str, Any]:
+def rule_of(key: Key, kind: type[Declared] = StudyKeys) -> dict[str, Any]:
     """The part of the schema that is about a key; the choice between something and null is in `nullable`."""
-    whole = schema()
+    whole = schema(kind)
     rule = whole
     for part in (*key, None):
         about = {name: rule[name] for name in ("description",) if name in rule}

@@ -1,7 +1,7 @@
 """A study's figures: `draw` makes the files that `outputs.figures_of` names.
 
-Here are those with a row or a point for each variant: accuracies, stable epochs, learning rates. What runs over epochs is in
-curves.py, the paired differences in differences.py, the drawings of the idea in diagrams.py, the common look in
+Here are those with a row for each variant: accuracies and stable epochs. What runs over epochs is in curves.py, over a number that
+the study varies in varied.py, the paired differences in differences.py, the drawings of the idea in diagrams.py, the common look in
 style.py. Accuracies are drawn in percent, differences in points, and every seed is shown.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report import published
-from temporal_shortcuts.report.figures import curves, diagrams, differences
+from temporal_shortcuts.report.figures import curves, diagrams, differences, varied
 from temporal_shortcuts.report.figures.style import (
     PUBLISHED,
     colour_of,
@@ -36,16 +37,15 @@ from temporal_shortcuts.report.figures.style import (
     save,
     span,
     style,
-    width,
     wrapped,
 )
-from temporal_shortcuts.report.wording import endpoint
+from temporal_shortcuts.report.wording import endpoint, number_name
 from temporal_shortcuts.study import Study
-from temporal_shortcuts.study.outputs import figures_of
+from temporal_shortcuts.study.outputs import figures_of, varied_file
+from temporal_shortcuts.study.varied import KEYS
 
 MEAN = {"s": 46, "zorder": 4, "linewidths": 0.6}
 SEEDS = {"orient": "h", "native_scale": True, "jitter": False, "size": 4, "alpha": 0.5, "legend": False}
-TREND = {"color": "#999999", "linewidth": 0.9, "zorder": 1}
 Drawing = Callable[[Study, Tables], Figure]
 
 
@@ -156,78 +156,6 @@ def stable_epoch(study: Study, tables: Tables) -> Figure:
     return figure
 
 
-# -- learning rates ----------------------------------------------------------------------------------------------------
-
-
-def learning_rates(study: Study, tables: Tables) -> Figure:
-    """Accuracy over the learning rate, at the primary endpoint and the best epoch, and beside it the published values, if there are any."""
-    rates = _rates(study)
-    reported = {rate: 100 * published.accuracy(study, name) for name, rate in rates.items()}
-    reported = {rate: value for rate, value in reported.items() if math.isfinite(value)}
-    figure = new_figure(3.4)
-    ours, *theirs = figure.subplots(1, 2 if reported else 1, squeeze=False)[0]
-    primary = study.endpoint
-    drawn = [
-        _rate_curve(
-            ours, study, tables.runs, endpoint_, {name: shift * rate for name, rate in rates.items()}, filled=filled
-        )
-        for endpoint_, shift, filled in ((primary, 0.93, True), ("best", 1.07, False))
-    ]
-    ours.set_ylim(span([pair for extents in drawn for pair in extents], reach=math.inf))
-    if theirs:
-        theirs[0].plot(list(reported), list(reported.values()), linestyle="--", **TREND)
-        theirs[0].scatter(list(reported), list(reported.values()), clip_on=False, **PUBLISHED)
-        theirs[0].set_ylim(span([(value, value) for value in reported.values()], reach=math.inf))
-    titles = ("this study", wrapped("published report (one run each, best epoch)", 3.4, 10.5))
-    for axes, title in zip((ours, *theirs), titles, strict=False):
-        axes.set(xscale="log", xlabel="learning rate", ylabel=f"{study.evaluated} accuracy (%)", title=title)
-        axes.margins(x=0.15)
-        _rate_ticks(axes, list(rates.values()), 3.0 if theirs else 6.8)
-    note = f"filled: {endpoint(study, primary)} · open: best epoch · line: 95 % t interval over the seeds, small points beside"
-    note_scale(figure, study, note)
-    return figure
-
-
-def _rates(study: Study) -> dict[str, float]:
-    """The learning rates of the variants that differ in it, and of their references, from the smallest on."""
-    varied = [name for name in study.variants if study.variants[name].kind == "learning_rate"]
-    names = dict.fromkeys([*varied, *(study.variants[name].reference.name for name in varied)])
-    rates = {name: study.variants[name].settings.learning_rate for name in names}
-    return dict(sorted(rates.items(), key=lambda item: item[1]))
-
-
-def _rate_ticks(axes: Axes, rates: list[float], inches: float) -> None:
-    """A tick at each rate; only those are written that have room beside the last one written, the largest rate's always."""
-    rates = sorted(set(rates))
-    scale = inches / 1.3 / math.log(rates[-1] / rates[0])
-    need = max(width(f"{rate:g}", 9.5) for rate in rates) + 0.12
-    written = [rates[-1]]
-    for rate in reversed(rates[:-1]):
-        if scale * math.log(written[-1] / rate) >= need:
-            written.append(rate)
-    axes.set_xticks(rates, [f"{rate:g}" if rate in written else "" for rate in rates])
-    axes.minorticks_off()
-
-
-def _rate_curve(
-    axes: Axes, study: Study, runs: pd.DataFrame, endpoint: str, rates: dict[str, float], *, filled: bool
-) -> list[tuple[float, float]]:
-    """One endpoint over the learning rate (variant -> rate): mean, interval and seeds of each variant; what the axis should hold."""
-    means, extents = [], []
-    for name, rate in rates.items():
-        values, colour = 100 * runs.loc[runs["variant"] == name, endpoint], colour_of(study, name)
-        low, mean, high = interval(values)
-        axes.vlines(rate, low, high, color=colour, linewidth=1.8, zorder=3)
-        look = {"facecolors": colour if filled else "white", "edgecolors": colour, "linewidths": 1.4}
-        axes.scatter([rate], [mean], s=46, zorder=4, **look)
-        beside = [rate * (0.93 if filled else 1.07)] * len(values)
-        axes.scatter(beside, values, s=14, color=colour, alpha=0.5, linewidths=0, zorder=2)
-        means.append(mean)
-        extents.append(extent(values, low, high))
-    axes.plot(list(rates.values()), means, linestyle="-" if filled else "--", **TREND)
-    return extents
-
-
 DRAWINGS: dict[str, tuple[Drawing, str]] = {
     "forest.svg": (differences.forest, "Paired differences with 95 % intervals"),
     "sweep.svg": (differences.sweep, "Paired difference over onset and strength"),
@@ -235,7 +163,13 @@ DRAWINGS: dict[str, tuple[Drawing, str]] = {
     "final_accuracy.svg": (final_accuracy, "{1} accuracy of each variant, every seed"),
     "learning_curves.svg": (curves.learning_curves, "Learning curves"),
     "late_differences.svg": (curves.late_differences, "Paired differences after a late onset, epoch by epoch"),
-    "learning_rates.svg": (learning_rates, "Accuracy over the learning rate"),
+    **{
+        varied_file(key, ".svg"): (
+            partial(varied.effects, key),
+            f"Accuracy, speed and steadiness over the {number_name(key)}",
+        )
+        for key in KEYS
+    },
     "stable_epoch.svg": (stable_epoch, "Stable epoch of each variant"),
     "batch_res.svg": (diagrams.batch_res, "batch_res: a shortcut from the previous batch"),
     "epoch_res.svg": (diagrams.epoch_res, "epoch_res: a shortcut from the mean of the previous epoch"),

@@ -1,4 +1,4 @@
-"""The learning rate over a run, and the share of the variance that lies within a seed."""
+"""Numbers that a study varies, over a run, and the share of the variance that lies within a seed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 from synthetic import made_study, study_of
 
-from temporal_shortcuts.analysis import learning_rates as rates
 from temporal_shortcuts.analysis import tables
 from temporal_shortcuts.analysis.variance import variance
-from temporal_shortcuts.study import load_resolved
+from temporal_shortcuts.analysis.varied import effects
+from temporal_shortcuts.study import Study, load_resolved
+from temporal_shortcuts.study.outputs import figures_of, tables_of
+from temporal_shortcuts.study.varied import KEYS, varied
 
 LAPTOP = Path(__file__).parents[1] / "results" / "laptop"
 STUDY = made_study(
@@ -24,6 +26,8 @@ STUDY = made_study(
         for name, against, rate in (("b", None, 0.01), ("small", "b", 0.001), ("large", "b", 0.1))
     }
 )
+
+RATES = varied(STUDY)["learning_rate"]
 
 
 def curves(epochs: int = 30, seeds: int = 4) -> pd.DataFrame:
@@ -40,7 +44,7 @@ def curves(epochs: int = 30, seeds: int = 4) -> pd.DataFrame:
 
 def test_each_measure_is_what_it_says() -> None:
     metrics = curves()
-    table = rates.learning_rates(STUDY, metrics).set_index(["variant", "measure", "level"])
+    table = effects(RATES, metrics).set_index(["variant", "measure", "level"])
     own = {name: [run for _, run in runs.groupby("seed")] for name, runs in metrics.groupby("variant")}
     first = [int(run.loc[run["train_accuracy"] > 0.5, "epoch"].min()) for run in own["b"]]
     row = table.loc[("b", "first_epoch", 50)]
@@ -58,30 +62,110 @@ def test_each_measure_is_what_it_says() -> None:
 
 
 def test_the_four_statements_are_judged_by_the_rule() -> None:
-    said = rates.learning_rates(STUDY, curves()).set_index("statement")["outcome"].drop("")
+    said = effects(RATES, curves()).set_index("statement")["outcome"].drop("")
     assert dict(said) == dict.fromkeys(("fast", "oscillates", "slow", "stuck"), "borne out")
     turned = curves().replace({"variant": {"small": "large", "large": "small"}})
-    said = rates.learning_rates(STUDY, turned).set_index("statement")["outcome"].drop("")
+    said = effects(RATES, turned).set_index("statement")["outcome"].drop("")
     assert said["fast"] == said["slow"] == "contradicted"
-    two = rates.learning_rates(STUDY, curves(seeds=2))
+    two = effects(RATES, curves(seeds=2))
     assert set(two["outcome"]) == {"", "undecided"}
 
 
 def test_equal_epochs_prove_no_more_than_a_whole_epoch() -> None:
     metrics = curves(seeds=3)
     metrics["train_accuracy"] = np.where(metrics["variant"] == "large", 0.02, 0.0) + metrics["epoch"] / 31
-    row = rates.learning_rates(STUDY, metrics).set_index(["variant", "level"]).loc[("large", 50)]
+    row = effects(RATES, metrics).set_index(["variant", "level"]).loc[("large", 50)]
     assert row["difference"] in (-1, 0)
     assert row["p"] > 0.2
 
 
-def test_only_rates_of_the_benchmark_count_and_one_seed_is_enough() -> None:
-    alone = rates.learning_rates(STUDY, curves(seeds=1))
+def test_one_seed_is_enough_and_the_variants_come_in_the_order_of_their_rates() -> None:
+    alone = effects(RATES, curves(seeds=1))
     assert alone[["low", "high", "difference_low", "p"]].isna().all(axis=None)
     read = tables.Tables.read(LAPTOP)
     study = load_resolved(LAPTOP / "study.json")
-    again = rates.learning_rates(study, read.metrics)
+    again = effects(varied(study)["learning_rate"], read.metrics)
     assert list(dict.fromkeys(again["variant"])) == ["lr_0.001", "benchmark", "lr_0.1"]
+
+
+def of_sizes() -> Study:
+    sizes = {"b": None, "small": 16, "large": 512}
+    return made_study(
+        {
+            name: {"against": "b" if size else None, "settings": {"batch_size": size or 128}}
+            for name, size in sizes.items()
+        }
+    )
+
+
+def test_of_another_number_each_difference_is_judged_together() -> None:
+    table = effects(varied(of_sizes())["batch_size"], curves())
+    judged = table[table["outcome"] != ""].set_index(["variant", "measure"])
+    assert set(judged.index) == {
+        (name, measure) for name in ("small", "large") for measure in ("first_epoch", "swing", "gap")
+    }
+    assert set(judged["level"].dropna()) == {80}
+    assert dict(judged["outcome"].xs("first_epoch", level="measure")) == {"small": "higher", "large": "lower"}
+    assert (judged["p_holm"] >= judged["p"]).all()
+    assert set(table["statement"]) == {""}
+
+
+NUMBERS: dict[str, tuple[float, float]] = {
+    "learning_rate": (0.1, 1.0),
+    "batch_size": (64, 32),
+    "momentum": (0.5, 0.0),
+    "weight_decay": (0.0, 0.001),
+    "schedule_epochs": (300, 400),
+    "label_smoothing": (0.1, 0.2),
+    "width": (16, 4),
+}
+"""Two values beside the benchmark's."""
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_a_number_is_varied_from_three_values_on(key: str) -> None:
+    def study(*values: float) -> Study:
+        others = {f"v{place}": {key: value} for place, value in enumerate(values)}
+        none = dict.fromkeys(["lr_0.001", "lr_0.1"])
+        return study_of("demo.yaml", {"variants": none | others, "claims": []})
+
+    one, other = NUMBERS[key]
+    three = study(one, other)
+    (series,) = varied(three)[key]
+    assert set(series.values) == {"benchmark", "v0", "v1"}
+    assert f"{key}s.svg" in figures_of(three)
+    assert f"{key}s.csv" in tables_of(three)
+    assert key not in varied(study(one))
+
+
+def test_strength_and_onset_are_varied_within_one_kind_and_against_a_reference_beside() -> None:
+    study = study_of("sweep.yaml")
+    found = varied(study)
+    assert {key: len(series) for key, series in found.items()} == {"strength": 10, "onset": 6}
+    for series in (*found["strength"], *found["onset"]):
+        assert series.names == ["benchmark", *series.values]
+        assert len({study.variants[name].shortcut.kind for name in series.values}) == 1  # type: ignore[union-attr]
+
+
+def test_what_differs_in_more_than_the_number_is_no_part_of_a_series() -> None:
+    mixed = {
+        "both": {"learning_rate": 0.2, "momentum": 0.5},
+        "late": {"learning_rate": 0.3, "shortcut": {"kind": "one_bit", "onset": 3}},
+    }
+    (series,) = varied(study_of("demo.yaml", {"variants": mixed}))["learning_rate"]
+    assert set(series.values) == {"lr_0.001", "benchmark", "lr_0.1"}
+
+
+def test_the_keys_are_the_numbers_of_a_variant() -> None:
+    from temporal_shortcuts.study.declared import Augmentation, Settings, Shortcut
+
+    numbers = {
+        name
+        for kind in (Settings, Augmentation, Shortcut)
+        for name, about in kind.model_fields.items()
+        if any(word in str(about.annotation) for word in ("int", "float")) and name not in ("stream",)
+    }
+    assert numbers == set(KEYS)
 
 
 # Variance within a seed -----------------------------------------------------------------------------------------------

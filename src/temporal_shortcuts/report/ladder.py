@@ -1,0 +1,62 @@
+"""What results/ladder/ holds beside its tables: the figure, and the texts in both languages."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from temporal_shortcuts.analysis.ladder import LEAST_RUNGS
+from temporal_shortcuts.analysis.statistics import LEVEL
+from temporal_shortcuts.files import write_atomically
+from temporal_shortcuts.report import texts, wording
+from temporal_shortcuts.report.figures import ladder as figures
+from temporal_shortcuts.report.figures.style import save, style
+from temporal_shortcuts.report.published import EFFECTS, Effect
+from temporal_shortcuts.study.ladder import Ladder
+
+
+def write(ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, folder: Path) -> None:
+    """Write effect.svg, README.md and README.zh.md beside the tables, which they are made from."""
+    published = effects_of(ladder)
+    with style():
+        save(figures.effect(table, published), folder / "effect.svg", "Effects over the rungs of the ladder")
+    for language, name in (("en", "README.md"), ("zh", "README.zh.md")):
+        text = texts.rendered(f"ladder.{language}.jinja", _context(ladder, table, trend, published, language))
+        write_atomically(folder / name, text.encode())
+
+
+def effects_of(ladder: Ladder) -> list[Effect]:
+    """The report's effects of the shortcuts that the ladder has, if it is about the report's images."""
+    if not all("CIFAR-10" in rung.study.data.name for rung in ladder.rungs):
+        return []
+    shortcuts = [variant.shortcut for rung in ladder.rungs for variant in rung.variants]
+    ours = {(one.kind, one.onset, one.strength) for one in shortcuts if one is not None}
+    return [effect for effect in EFFECTS if (effect.kind, effect.onset, effect.strength) in ours]
+
+
+def _context(
+    ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, published: list[Effect], language: str
+) -> dict[str, Any]:
+    done = set(zip(table["study"], table["benchmark"], strict=True))
+    rungs = []
+    for rung in ladder.rungs:
+        name = rung.study.name, rung.reference.name
+        own = table[(table["study"] == name[0]) & (table["benchmark"] == name[1])].to_dict("records")
+        rungs.append({"rung": rung, "rows": own if name in done else [], "about": own[0] if name in done else None})
+    finished = [one for one in rungs if one["about"]]
+    return {
+        "language": language,
+        "ladder": ladder,
+        "rungs": rungs,
+        "finished": finished,
+        "highest": max(finished, key=lambda one: one["about"]["accuracy"]),
+        "kinds": list(dict.fromkeys(variant.kind for rung in ladder.rungs for variant in rung.variants)),
+        "endpoint": wording.endpoint(ladder.rungs[0].study, ladder.endpoint, language),
+        "trends": [row | {"known": math.isfinite(row["p"])} for row in trend.to_dict("records")],
+        "published": published,
+        "least": LEAST_RUNGS,
+        "level": LEVEL,
+    }

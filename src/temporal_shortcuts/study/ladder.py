@@ -1,0 +1,105 @@
+"""A ladder: studies that ask one question at a growing scale, the smallest first, and the file that declares them.
+
+Its file is studies/ladder.yaml. A rung is what a study has of one reference: some of its variants, compared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from temporal_shortcuts.study.declared import Declared, Distinct, Endpoint, StudyName, Whole
+from temporal_shortcuts.study.model import Study, Variant
+from temporal_shortcuts.study.reading import Source, nearest, read
+from temporal_shortcuts.study.validation import declared_as
+
+FILE = Path("studies", "ladder.yaml")
+"""Seen from the root of a clone. It is no study."""
+NEEDED = ("study.json", "comparisons.csv", "summary.csv", "metrics.csv")
+"""What a rung is read from, in its study's results."""
+FILES = ("ladder.csv", "trend.csv", "effect.svg", "README.md", "README.zh.md")
+"""What is made of them, in results/ladder/."""
+
+
+class RungKeys(Declared):
+    study: StudyName
+    images: Whole = Field(ge=1, le=10**9, description="training images of an epoch; compared with the records")
+    variants: Annotated[Distinct[str], Field(min_length=1)] = Field(
+        description="variants of the study, all compared with the same reference"
+    )
+
+
+class LadderKeys(Declared):
+    title: Annotated[str, Field(min_length=1, max_length=200)] = Field(description="the question, in one sentence")
+    endpoint: Endpoint = Field(description="the number of a run by which all rungs are compared")
+    rungs: Annotated[list[RungKeys], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Variants of one study and the reference that all of them are compared with."""
+
+    study: Study
+    file: Path
+    """Of the study, for a sentence that says how to run it."""
+    images: int
+    variants: list[Variant]
+
+    @property
+    def reference(self) -> Variant:
+        return self.variants[0].reference
+
+
+@dataclass(frozen=True)
+class Ladder:
+    title: str
+    endpoint: str
+    rungs: list[Rung]
+
+
+def read_ladder(path: Path, study_named: Callable[[str], tuple[Path, Study]]) -> Ladder:
+    """The ladder of a file; `study_named` gives the file and the study of a name. Raises `UserError`."""
+    source = Source(read(path), [path])
+    keys = declared_as(LadderKeys, source)
+    rungs = []
+    for index, one in enumerate(keys.rungs):
+        file, study = study_named(one.study)
+        variants = [_variant(study, name, index, place, source) for place, name in enumerate(one.variants)]
+        rung = Rung(study, file, one.images, variants)
+        _check(rung, keys.endpoint, index, source)
+        rungs.append(rung)
+    return Ladder(keys.title, keys.endpoint, rungs)
+
+
+def rungs_of(path: Path) -> list[str]:
+    """The names of the studies that a ladder's file names. Raises `UserError`."""
+    return [rung.study for rung in declared_as(LadderKeys, Source(read(path), [path])).rungs]
+
+
+def _variant(study: Study, name: str, rung: int, place: int, source: Source) -> Variant:
+    key = ("rungs", rung, "variants", place)
+    if name not in study.variants:
+        known = f"{nearest(name, list(study.variants))}, but it must be a variant of the study {study.name}."
+        source.refuse(key, f"found {name!r}{known}")
+    if study.variants[name].against is None:
+        source.refuse(key, f"found {name!r}, but it is compared with no other; name a variant that is.")
+    return study.variants[name]
+
+
+def _check(rung: Rung, endpoint: str, index: int, source: Source) -> None:
+    key = ("rungs", index)
+    references, kinds = [one.against for one in rung.variants], [one.kind for one in rung.variants]
+    if len(set(references)) > 1:
+        found = ", ".join(map(str, references))
+        source.refuse((*key, "variants"), f"they are compared with {found}; name variants of one reference.")
+    if len(set(kinds)) < len(kinds):
+        source.refuse((*key, "variants"), f"their kinds are {', '.join(kinds)}; name one variant of each kind.")
+    if endpoint in ("averaged", "re_estimated") and rung.study.protocol.average_from is None:
+        needs = (
+            f"but the study {rung.study.name} averages no weights; give its protocol average_from, or choose another."
+        )
+        source.refuse(("endpoint",), f"found {endpoint!r}, {needs}")

@@ -1,0 +1,126 @@
+"""The script for a machine with a GPU, on the CPU: what it copies, what it goes on with, and a toy study to its end."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from tiny_study import ROOT, digits_checksum
+
+SCRIPT = ROOT / "benchmarks" / "gpu.py"
+TOY = {
+    "study": "toy",
+    "data": {"source": "digits", "images_per_class": 20, "checksum": digits_checksum(20)},
+    "protocol": {"width": 2, "epochs": 2, "batch_size": 64, "device": "cpu"},
+    "seeds": [0, 1],
+    "variants": {"benchmark": {}, "late": {"shortcut": {"kind": "batch_res", "strength": 0.05, "onset": 1}}},
+}
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import gpu
+
+    return gpu
+
+
+@pytest.fixture
+def args(tmp_path: Path) -> argparse.Namespace:
+    return argparse.Namespace(work=tmp_path / "work", out=tmp_path / "out", jobs=None)
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=500)
+
+
+def test_records_are_copied_when_they_are_whole_and_once(gpu, args, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = args.work / "results" / "toy" / "records" / "benchmark"
+    folder.mkdir(parents=True)
+    for suffix in (".json", ".correct.npy"):
+        (folder / f"seed0-a{suffix}").write_text("x")
+    gpu.collect(args)
+    assert not args.out.exists(), "without its table a record is not whole"
+    (folder / "seed0-a.csv").write_text("x")
+    gpu.collect(args)
+    gpu.collect(args)
+    assert capsys.readouterr().out.count("a record more") == 1
+    copied = args.out / "results" / "toy" / "records" / "benchmark"
+    assert {path.name for path in copied.iterdir()} == {"seed0-a.csv", "seed0-a.json", "seed0-a.correct.npy"}
+    with tarfile.open(args.out / "records.tar.gz") as archive:
+        assert "results/toy/records/benchmark/seed0-a.csv" in archive.getnames()
+
+
+def test_as_many_jobs_run_as_were_quickest_at_the_studys_precision(gpu, args) -> None:
+    study = SimpleNamespace(protocol=SimpleNamespace(precision="tf32", compile=False))
+    assert gpu.quickest_jobs(args, study) == 1
+    args.out.mkdir()
+    rows = [
+        "precision,format,compiled,jobs,images_per_second",
+        "tf32,channels_last,False,1,900",
+        "tf32,channels_last,False,4,2500",
+    ]
+    rows += ["tf32,channels_last,True,2,9000", "bf16,channels_last,False,2,9000"]
+    (args.out / "speed.csv").write_text("\n".join(rows) + "\n")
+    assert gpu.quickest_jobs(args, study) == 4
+
+
+def test_what_is_measured_is_not_measured_again(gpu, args, monkeypatch: pytest.MonkeyPatch) -> None:
+    import step
+
+    asked = []
+    monkeypatch.setattr(
+        step, "measured", lambda jobs, *options: asked.append(options) or [{"step": {"none": 0.5}}] * jobs
+    )
+    args.seconds = 1.0
+    study = SimpleNamespace(protocol=SimpleNamespace(device="cuda", width=64))
+    gpu.measure_speed(args, study, float("inf"))
+    first, lines = len(asked), (args.out / "speed.csv").read_text().splitlines()
+    assert first == 3 * 2 * 2 * 3
+    (args.out / "speed.csv").write_text("\n".join(lines[:-4]) + "\n")
+    gpu.measure_speed(args, study, float("inf"))
+    assert len(asked) == first + 4
+    assert (args.out / "speed.csv").read_text().splitlines() == lines
+
+
+def test_a_folder_without_wheels_and_a_wrong_study_end_in_one_sentence(tmp_path: Path) -> None:
+    done = run("--wheels", tmp_path, "--work", tmp_path / "work")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"error: {tmp_path} holds no wheels; fetch them as docs/running.md says.\n",
+    )
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(TOY | {"seed": [0]}))
+    done = run("--study", tmp_path / "toy.yaml", "--work", tmp_path / "work")
+    assert done.returncode == 2
+    assert "the key 'seed' is not known" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_toy_study_goes_to_its_end_and_on_from_where_it_was_stopped(tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(TOY))
+    options = [
+        "--study",
+        tmp_path / "toy.yaml",
+        "--work",
+        tmp_path / "work",
+        "--out",
+        tmp_path / "out",
+        "--skip",
+        "speed",
+    ]
+    stopped = run(*options, "--minutes", "0")
+    assert stopped.returncode == 0
+    assert "the time is up; the same command goes on from here" in stopped.stdout
+    done = run(*options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "equal weights" in done.stdout
+    assert "all 4 records are in" in done.stdout
+    assert len(list((tmp_path / "out" / "results" / "toy" / "records").glob("*/*.csv"))) == 4
+    again = run(*options)
+    assert "seed 1: 2 of 2 records are there" in again.stdout

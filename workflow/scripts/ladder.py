@@ -1,0 +1,39 @@
+"""The tables of a ladder's studies -> results/ladder/: one table, one figure, the test of a trend, a text. Rungs may be missing."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from temporal_shortcuts import api
+from temporal_shortcuts.analysis import ladder as analysis
+from temporal_shortcuts.analysis.tables import write_table
+from temporal_shortcuts.errors import UserError, main
+from temporal_shortcuts.report import ladder as report
+from temporal_shortcuts.study.ladder import read_ladder
+
+
+def program() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--ladder", type=Path, required=True, help="studies/ladder.yaml; the files of its studies stand beside it"
+    )
+    parser.add_argument("--results", type=Path, required=True, help="folder with the results of its studies")
+    arguments = parser.parse_args()
+    root = arguments.ladder.absolute().parents[1]
+    ladder = read_ladder(arguments.ladder, partial(api.declared_as, root=root))
+    for rung in ladder.rungs:
+        done = analysis.finished(rung, arguments.results)
+        print(f"{arguments.results / rung.study.name}: {'finished' if done else 'in progress'}")
+    rows = analysis.table(ladder, arguments.results)
+    if not len(rows):
+        raise UserError(
+            f"{arguments.ladder}: no rung is finished; run one with `snakemake --cores 2 --configfile {ladder.rungs[0].file}`."
+        )
+    folder, trend = arguments.results / "ladder", analysis.trend(rows)
+    write_table(rows, folder / "ladder.csv")
+    write_table(trend, folder / "trend.csv")
+    report.write(ladder, rows, trend, folder)
+
+
+if __name__ == "__main__":
+    main(program)
