@@ -179,6 +179,15 @@ def test_a_wrong_ladder_ends_in_one_sentence(
     assert said.count("\n") == 1
 
 
+def test_a_study_of_validation_images_is_no_rung(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = place(tmp_path / "wrong", finished=0)
+    study = file.with_name("width2.yaml")
+    config = yaml.safe_load(study.read_text())
+    study.write_text(yaml.safe_dump(config | {"data": config["data"] | {"validation_per_class": 10}}))
+    assert collect(file) == 2
+    assert "rungs.0.study: found 'width2', whose accuracies are of validation images" in capsys.readouterr().err
+
+
 def test_tables_of_another_study_than_is_declared_are_not_taken(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

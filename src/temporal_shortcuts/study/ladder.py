@@ -91,7 +91,10 @@ def _variant(study: Study, name: str, rung: int, place: int, source: Source) -> 
 
 
 def _check(rung: Rung, endpoint: str, index: int, source: Source) -> None:
-    key = ("rungs", index)
+    key, study = ("rungs", index), rung.study
+    if study.evaluated != "test":
+        found = f"found {study.name!r}, whose accuracies are of {study.evaluated} images"
+        source.refuse((*key, "study"), f"{found}; name a study that is evaluated on test images.")
     references, kinds = [one.against for one in rung.variants], [one.kind for one in rung.variants]
     if len(set(references)) > 1:
         found = ", ".join(map(str, references))

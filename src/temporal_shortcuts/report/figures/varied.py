@@ -181,7 +181,7 @@ def _published(axes: Axes, reported: dict[float, float]) -> None:
     axes.plot(list(reported), list(reported.values()), linestyle="--", **TREND)
     axes.scatter(list(reported), list(reported.values()), clip_on=False, **PUBLISHED)
     axes.set_ylim(span([(value, value) for value in reported.values()], reach=math.inf))
-    axes.set(title="published: test accuracy, one run each, best epoch (%)")
+    axes.set(title="published: accuracy, one run each, best epoch (%)")
 
 
 # -- parts of a panel --------------------------------------------------------------------------------------------------
