@@ -393,7 +393,7 @@ def simulate(draws: int, sizes: list[int], means: dict[str, float], seed: int) -
 
 
 def test_under_a_null_false_verdicts_keep_their_level() -> None:
-    draws = 400
+    draws = 150  # benchmarks/error_rates.py has thousands
     table = simulate(draws, [3, 5, 10], dict.fromkeys("bvw", 80.0), seed=19)
     decided = table["verdict"] != "undecided"
     false = decided.groupby(level="draw").any().mean()
