@@ -258,17 +258,16 @@ def test_the_default_target_brings_the_front_page_up_to_date(done: Workplace, tm
     clone.save()
     page = clone.folder / "README.md"
     stale = "# Here\n\n<!-- block tiny/headline -->\nan old number\n<!-- end -->\n"
-    for _ in range(2):
-        page.write_text(stale)
-        os.utime(page, (1_600_000_000, 1_600_000_000))  # older than what is made of it
-        assert clone.planned().keys() == {"front_page", "all", "total"}
-        clone.run()
-        assert "an old number" not in page.read_text()
-        assert (clone.results / "blocks" / "headline.md").read_text().strip() in page.read_text()
-        assert clone.planned() == {}
     page.write_text(stale)
-    clone.run(options=("--config", "results=elsewhere", "front_page=true", "--until", "records"))
-    assert page.read_text() == stale, "it shows what lies in results/"
+    os.utime(page, (1_600_000_000, 1_600_000_000))  # older than what is made of it
+    assert clone.planned().keys() == {"front_page", "all", "total"}
+    clone.run()
+    assert "an old number" not in page.read_text()
+    assert (clone.results / "blocks" / "headline.md").read_text().strip() in page.read_text()
+    assert clone.planned() == {}
+    elsewhere = clone.run(options=("-n", "--config", "results=elsewhere", "front_page=true"))
+    assert "write_readme" in elsewhere
+    assert "front_page " not in elsewhere, "it shows what lies in results/"
 
 
 def test_killed_at_random_instants_it_ends_with_the_same_bytes(done: Workplace, tmp_path: Path) -> None:
