@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -145,3 +147,29 @@ def test_importing_the_package_imports_no_torch() -> None:
     """The Snakefile imports it whenever it is read."""
     code = "import sys, temporal_shortcuts.api; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_wheel_is_whole(tmp_path: Path) -> None:
+    """What is installed needs no file of the repository: it reads a study and writes its texts, byte for byte."""
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", tmp_path / "installed", source], check=True, capture_output=True)
+    shutil.rmtree(source)
+    shutil.copytree(ROOT / "results" / "demo", tmp_path / "demo", ignore=shutil.ignore_patterns("README*", "blocks"))
+    code = (
+        "import sys; from pathlib import Path; from temporal_shortcuts.analysis.tables import Tables\n"
+        "from temporal_shortcuts.report import texts; from temporal_shortcuts.study import load_resolved\n"
+        "texts.write_texts(load_resolved('study.json'), Tables.read(Path()), Path()); print(texts.__file__)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "demo", env=environment, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.startswith(str(tmp_path / "installed"))
+    texts = [path for path in (ROOT / "results" / "demo").rglob("*.md") if "records" not in path.parts]
+    assert len(texts) > 10
+    for path in texts:
+        assert (tmp_path / "demo" / path.relative_to(ROOT / "results" / "demo")).read_bytes() == path.read_bytes()
