@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import programs
 import pytest
 import yaml
 from tiny_study import ROOT, Workplace
@@ -23,8 +24,7 @@ use rule * from shortcuts as shortcuts_*
 
 def snakemake(place: Workplace, folder: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", "../place/tiny.yaml"]
-    environment = place.environment()
-    del environment["PYTHONPATH"]
+    environment = place.environment() | {"PYTHONPATH": str(programs.PRELOAD)}  # without the package
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done.stdout + done.stderr

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import programs
 import pytest
 import yaml
 from rich_study import changed, refused
 from scipy import stats
-from synthetic import ROOT, write_results
+from synthetic import write_results
 
 from temporal_shortcuts.analysis import choice
 from temporal_shortcuts.errors import UserError
@@ -150,16 +148,11 @@ def test_what_cannot_be_confirmed_is_refused(key: tuple[str, ...], value: Any, w
 
 
 def regenerate(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "workflow/scripts/regenerate.py", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(clone / "src")}
-    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+    return programs.run(clone, "workflow/scripts/regenerate.py", *arguments)
 
 
 def test_the_file_is_made_with_the_tables_and_no_other_may_stand(tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    for name in ("src", "workflow"):
-        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "config.yaml", clone)
+    clone = programs.copy_parts(tmp_path / "clone", ("src", "workflow", "config.yaml"))
     (clone / "studies").mkdir()
     small = {name: EXPLORING["variants"][name] for name in ("benchmark", "early", "late", "claimed")}
     file, made = (clone / "studies" / name for name in ("exploring.yaml", "confirming.yaml"))

@@ -7,12 +7,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
 import yaml
 from rocrate.rocrate import ROCrate
@@ -30,13 +30,7 @@ PARTS = ("Snakefile", "config.yaml", "config", "CITATION.cff", "README.md", "wor
 
 def clone(folder: Path) -> Path:
     """The repository with the demo as its only study."""
-    folder.mkdir()
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy(source, folder / part)
+    programs.copy_parts(folder, PARTS)
     (folder / "studies").mkdir()
     shutil.copy(ROOT / "studies" / "demo.yaml", folder / "studies")
     shutil.copytree(DEMO, folder / "results" / "demo")
@@ -169,9 +163,6 @@ def test_unpacked_it_is_a_clone_that_trains_nothing(tmp_path: Path) -> None:
 
 
 def snakemake(folder: Path, *targets: str) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(folder / "src")}
-    command = [sys.executable, "-m", "snakemake", *targets, "--cores", "1", "--configfile", "studies/demo.yaml"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = programs.run(folder, "-m", "snakemake", *targets, "--cores", "1", "--configfile", "studies/demo.yaml")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done.stdout + done.stderr

@@ -29,7 +29,7 @@ def workplace(folder: Path) -> Workplace:
     study["variants"] |= {"batch_res_late": {"shortcut": {"onset": 1}}}
     study["variants"] |= {"wild": {"learning_rate": 100, "weight_decay": 1.0}}
     study["protocol"] |= {"width": 8, "epochs": 2, "batch_size": 16}
-    return Workplace(folder, study)
+    return Workplace(folder, study, preloaded=False)
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ def test_two_hundred_runs_at_once_lose_nothing(tmp_path: Path) -> None:
     study["variants"] |= {"faster": {"learning_rate": 0.05}}
     study["protocol"] |= {"epochs": 1}
     study["seeds"] = list(range(50))
-    place = Workplace(tmp_path / "place", study)
+    place = Workplace(tmp_path / "place", study, preloaded=False)
     place.run(cores=8)
     written = load_resolved(place.results / "study.json")
     expected = {name for run in written.runs for name in run.record_files}

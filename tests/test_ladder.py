@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import programs
 import pytest
 import yaml
 from scipy import stats
@@ -217,16 +216,8 @@ def test_the_projects_own_ladder_names_variants_that_there_are() -> None:
 def test_snakemake_collects_it_and_a_changed_digit_is_found(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     file = place(clone, finished=2)
-    for part in ("Snakefile", "workflow", "profiles", "envs", "src"):
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, clone / part)
-    environment = os.environ | {"PYTHONPATH": str(clone / "src")}
-
-    def run(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *command], cwd=clone, env=environment, capture_output=True, text=True, timeout=500
-        )
-
+    programs.copy_parts(clone, ("Snakefile", "workflow", "profiles", "envs", "src"))
+    run = partial(programs.run, clone)
     done = run("-m", "snakemake", "ladder", "--cores", "1", "--configfile", "studies/width2.yaml")
     assert done.returncode == 0, done.stderr[-2000:]
     assert set(made(file)) == set(FILES)

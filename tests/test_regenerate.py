@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import runpy
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import programs
 import pytest
 from rich.console import Console
 
@@ -26,8 +25,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("Snakefile", "config.yaml", "README.md", "README.zh.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         (folder / name).write_text(re.sub(r"<!-- block .*?<!-- end -->", "", text, flags=re.DOTALL), encoding="utf-8")
-    for name in ("workflow", "profiles", "src", "envs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    programs.copy_parts(folder, ("workflow", "profiles", "src", "envs"))
     (folder / "studies").mkdir()
     shutil.copy(ROOT / "studies" / "demo.yaml", folder / "studies")
     shutil.copytree(ROOT / "results" / "demo", folder / "results" / "demo")
@@ -35,9 +33,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(clone: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(clone / "src")}
-    command = [sys.executable, f"workflow/scripts/{script}.py", *arguments]
-    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+    return programs.run(clone, f"workflow/scripts/{script}.py", *arguments)
 
 
 def check(clone: Path) -> subprocess.CompletedProcess[str]:

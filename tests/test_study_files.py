@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -205,10 +204,7 @@ def test_what_is_no_study_at_all_is_refused(config: Any) -> None:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("outside") / "clone"
-    for part in ("workflow", "profiles", "src", "studies"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for part in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / part, folder)
+    programs.copy_parts(folder, ("Snakefile", "config.yaml", "workflow", "profiles", "src", "studies"))
     (folder / "blocked").write_text("a file where a folder should be")
     return folder
 
@@ -219,7 +215,7 @@ def plan(clone: Path, *options: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "-n", "--cores", "1", *options],
         cwd=clone,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        env=programs.environment(clone) | {"PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
+import programs
 import pytest
-from tiny_study import PARTS, ROOT
+from programs import ROOT
 
 PAGE = ROOT / "docs" / "adapting.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -23,14 +22,9 @@ class Reader:
     """Somebody who follows the page in a copy of the repository."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
-        for part in PARTS:
-            source = ROOT / part
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / part)
+        self.folder = programs.copy_parts(folder)
         (folder / "studies").mkdir()
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src"), "HOME": str(folder)}
+        self.environment = programs.environment(folder) | {"HOME": str(folder)}
         self.said: list[str] = []
 
     def follow(self, language: str, text: str) -> None:

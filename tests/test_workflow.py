@@ -272,7 +272,7 @@ def test_the_default_target_brings_the_front_page_up_to_date(done: Workplace, tm
 
 def test_killed_at_random_instants_it_ends_with_the_same_bytes(done: Workplace, tmp_path: Path) -> None:
     """SIGKILL to Snakemake alone, or to it and its jobs, then the same command again; at last it runs to its end."""
-    other = Workplace(tmp_path / "killed")
+    other = Workplace(tmp_path / "killed", preloaded=False)
     chance = random.Random(9)
     for _ in range(3):
         process = subprocess.Popen(
@@ -312,7 +312,7 @@ def test_files_are_made_by_one_process_at_a_time_and_given_back_by_a_kill(tmp_pa
 
 
 def test_two_snakemakes_at_once_do_not_harm_each_other(done: Workplace, tmp_path: Path) -> None:
-    other = Workplace(tmp_path / "twice")
+    other = Workplace(tmp_path / "twice", preloaded=False)
     targets = ("benchmark", "lr_0.1")
     command = other.command(*targets, cores=1, options=("--quiet", "all"))
     both = [subprocess.Popen(command, cwd=other.folder, env=other.environment()) for _ in range(2)]

@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import programs
 import yaml
 
-ROOT = Path(__file__).parents[1]
-PARTS = ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "src")
+ROOT = programs.ROOT
 
 
 @cache
@@ -53,23 +53,13 @@ def tiny_study() -> dict[str, Any]:
 class Workplace:
     """A folder with the workflow and one study, as a clone has them."""
 
-    def __init__(self, folder: Path, study: dict[str, Any] | None = None, *, new: bool = True):
-        self.folder = folder
+    def __init__(self, folder: Path, study: dict[str, Any] | None = None, *, new: bool = True, preloaded: bool = True):
+        self.folder, self.preloaded = folder, preloaded
         if new:
-            self._make()
+            programs.copy_parts(folder)
         self.study = study or tiny_study()
         if new:
             self.save()
-
-    def _make(self) -> None:
-        folder = self.folder
-        folder.mkdir(parents=True)
-        for part in PARTS:
-            source = ROOT / part
-            if source.is_dir():
-                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-            else:
-                shutil.copy(source, folder / part)
 
     @property
     def results(self) -> Path:
@@ -83,8 +73,7 @@ class Workplace:
         return [*head, *options]
 
     def environment(self) -> dict[str, str]:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "PYTHONPATH": str(self.folder / "src")}
+        return programs.environment(self.folder, preloaded=self.preloaded)
 
     def run(self, *targets: str, cores: int = 2, options: tuple[str, ...] = ()) -> str:
         """Run Snakemake to its end; its output. Fails the test if Snakemake fails."""
@@ -123,11 +112,14 @@ class Workplace:
     def copy(self, folder: Path) -> Workplace:
         """All of it as it is, times and .snakemake included."""
         shutil.copytree(self.folder, folder)
-        return Workplace(folder, yaml.safe_load((folder / "tiny.yaml").read_text()), new=False)
+        return Workplace(
+            folder, yaml.safe_load((folder / "tiny.yaml").read_text()), new=False, preloaded=self.preloaded
+        )
 
     def clone(self, folder: Path, seed: int) -> Workplace:
         """What git would give: the committed files, no work folder, no .snakemake, and times in some order."""
-        other = Workplace(folder, yaml.safe_load((self.folder / "tiny.yaml").read_text()))
+        study = yaml.safe_load((self.folder / "tiny.yaml").read_text())
+        other = Workplace(folder, study, preloaded=self.preloaded)
         shutil.copytree(self.results, other.results)
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         random.Random(seed).shuffle(paths)
