@@ -14,6 +14,7 @@ import tiny
 import torch
 
 from temporal_shortcuts.analysis import records
+from temporal_shortcuts.study.outputs import carry_variants
 from temporal_shortcuts.training.averaging import WeightAverage, re_estimated
 from temporal_shortcuts.training.states import read_facts, read_state
 
@@ -124,9 +125,29 @@ def test_the_record_has_the_columns_and_nothing_before_its_time(tmp_path: Path) 
     assert records.sidecar(tmp_path / run.record)["settings"]["average_from"] == 3
 
 
-def test_a_diverged_run_has_every_column(tmp_path: Path) -> None:
+def test_extra_evaluations_of_the_last_epoch_alone_give_the_same_weights_and_endpoints(tmp_path: Path) -> None:
+    kinds = {"benchmark": {}, "batch_res": tiny.variant("batch_res", 2), "epoch_res": tiny.variant("epoch_res", 2)}
+    often, once = (
+        tiny.tiny_study(variants=kinds, average_from=2, extra_evaluations=when) for when in ("each_epoch", "last_epoch")
+    )
+    of_each, of_last = tiny.train_study(often, tmp_path / "often"), tiny.train_study(once, tmp_path / "once")
+    for name in kinds:
+        each, last = read_facts(of_each[name]), read_facts(of_last[name])
+        assert (each["final"], each["rows"][-1]) == (last["final"], last["rows"][-1])
+        for before, row in zip(each["rows"][:-1], last["rows"][:-1], strict=True):
+            assert row == {key: before[key] for key in records.COLUMNS}
+        run = tiny.run_of(once, name)
+        records.write(run, of_last[name], tmp_path)
+        assert records.is_whole(run, tmp_path, once.epochs)
+    assert carry_variants(often) == ["batch_res", "epoch_res"]
+    assert carry_variants(once) == [], "no curve of the carry, where there is one point of it"
+
+
+@pytest.mark.parametrize("when", ["each_epoch", "last_epoch"])
+def test_a_diverged_run_has_every_column(tmp_path: Path, when: str) -> None:
     """The mean of weights that are not numbers is none: chance, as the run itself."""
-    row = read_facts(tiny.train_alone(tmp_path, learning_rate=100.0, weight_decay=1.0, average_from=2))["rows"][-1]
+    diverging = {"learning_rate": 100.0, "weight_decay": 1.0, "average_from": 2, "extra_evaluations": when}
+    row = read_facts(tiny.train_alone(tmp_path, **diverging))["rows"][-1]
     assert math.isnan(row["train_loss"]), "diverged"
     for column in (*LAST_ONLY, "averaged_test_accuracy", "test_accuracy_with_carry"):
         assert row[column] == row["test_accuracy"], column

@@ -107,6 +107,7 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
     (("variants", "epoch_res_late", "shortcut", "accounting"), "published", ["epoch_res_late"]),
     (("variants", "null_arm", "shortcut", "onset"), 40, ["null_arm"]),
     (("protocol", "average_from"), 42, ALL),
+    (("protocol", "extra_evaluations"), "last_epoch", ALL),
     (("protocol", "optimizer"), "adamw", ALL),
     (("protocol", "schedule"), "step", ALL),
     (("protocol", "label_smoothing"), 0.1, ALL),
@@ -120,6 +121,7 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
     ("path", "value"),
     [
         (("protocol", "average_from"), None),
+        (("protocol", "extra_evaluations"), "each_epoch"),
         (("protocol", "optimizer"), "sgd"),
         (("variants", "own", "schedule"), "cosine"),
         (("variants", "own", "label_smoothing"), 0),

@@ -126,6 +126,9 @@ class Protocol(Settings):
         le=100000,
         description="first epoch, counted from 1, whose weights enter the running mean; null for none",
     )
+    extra_evaluations: Literal["each_epoch", "last_epoch"] = added(
+        "each_epoch", description="when the mean of the weights, and the network with its carry, are evaluated"
+    )
 
 
 class Shortcut(Declared):

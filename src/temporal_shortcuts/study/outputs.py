@@ -125,9 +125,12 @@ def sweep_cells(study: Study, kind: str) -> dict[tuple[int, float], str]:
 
 
 def carry_variants(study: Study) -> list[str]:
-    """The variants with a carry that are also evaluated with it left on."""
+    """The variants with a carry that are also evaluated with it left on, in each epoch."""
     return [
         name
         for name, variant in study.variants.items()
-        if variant.settings.evaluate_with_carry and variant.shortcut and variant.kind != "null_arm"
+        if variant.settings.evaluate_with_carry
+        and variant.settings.extra_evaluations == "each_epoch"
+        and variant.shortcut
+        and variant.kind != "null_arm"
     ]

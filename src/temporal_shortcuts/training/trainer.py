@@ -30,6 +30,7 @@ MEAN = (0.4914, 0.4822, 0.4465)
 DEVIATION = (0.2023, 0.1994, 0.2010)
 EVALUATION_BATCH = 250
 
+WITH_CARRY = "test_accuracy_with_carry"
 EACH_EPOCH = ("averaged_test_loss", "averaged_test_accuracy")
 """Of the mean of the weights since `average_from`, with the batch-norm statistics averaged like the weights: in a record from then on."""
 AVERAGED = (
@@ -194,10 +195,11 @@ class Trainer:
             "test_loss": test_loss,
             "test_accuracy": _share(right),
         }
-        if self.settings["evaluate_with_carry"]:
-            row["test_accuracy_with_carry"] = self._accuracy_with_carry(self.network, row["test_accuracy"])
+        if self.settings["evaluate_with_carry"] and self._evaluates_extra():
+            row[WITH_CARRY] = self._accuracy_with_carry(self.network, row["test_accuracy"])
         if self._averages():
-            row |= self._evaluate_average()
+            self.average.add(self.network)
+            row |= self._evaluate_average() if self._evaluates_extra() else {}
         self.rows.append(row)
         self.recorded = self.shortcut.state() if isinstance(self.shortcut, shortcuts.Recorder) else {}
         self.epoch, self.step = self.epoch + 1, 0
@@ -208,12 +210,16 @@ class Trainer:
 
     def stand_still(self) -> None:
         """An epoch of a diverged run: the row of the last one again, with no step taken, and no weights whose mean is anything else."""
-        row = {key: value for key, value in self.rows[-1].items() if key not in AVERAGED}
+        before = self.rows[-1]
+        row = {key: value for key, value in before.items() if key not in (WITH_CARRY, *AVERAGED)}
         row |= {"epoch": self.epoch + 1, "learning_rate": learning_rate(self.settings, self.epoch)}
-        if self._averages():
-            wanted = [key for key in AVERAGED if self._is_last() or key in EACH_EPOCH]
-            wanted = [key for key in wanted if "carry" not in key or self.settings["evaluate_with_carry"]]
-            row |= {key: row["test_accuracy" if "accuracy" in key else "test_loss"] for key in wanted}
+        if self._evaluates_extra():
+            extra = {WITH_CARRY: before.get(WITH_CARRY, row["test_accuracy"])}
+            for key in AVERAGED if self._averages() else ():
+                if self._is_last() or key in EACH_EPOCH:
+                    extra[key] = row["test_accuracy" if "accuracy" in key else "test_loss"]
+            carries = self.settings["evaluate_with_carry"]
+            row |= {key: value for key, value in extra.items() if carries or "carry" not in key}
         self.rows.append(row)
         self.epoch += 1
 
@@ -224,13 +230,16 @@ class Trainer:
         first = self.segment.trajectory.average_from
         return first is not None and self.epoch + 1 >= first
 
+    def _evaluates_extra(self) -> bool:
+        """Whether this epoch is one of those in which more is evaluated than the network as it is."""
+        return self._is_last() or self.settings.get("extra_evaluations", "each_epoch") == "each_epoch"
+
     def _is_last(self) -> bool:
         return self.segment.final and self.epoch + 1 == self.segment.stop
 
     @torch.no_grad()
     def _evaluate_average(self) -> dict[str, float]:
-        """Add this epoch's weights to the mean and evaluate it; at the run's last epoch also in the ways that `AVERAGED` names."""
-        self.average.add(self.network)
+        """Evaluate the mean of the weights; at the run's last epoch also in the ways that `AVERAGED` names."""
         averaged = self.average.mean_of(self.network, self.epoch + 2 - self.segment.trajectory.average_from)
         loss, right = self.evaluate(averaged)
         row = {"averaged_test_loss": loss, "averaged_test_accuracy": _share(right)}
