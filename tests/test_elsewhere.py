@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import programs
 import pytest
 import yaml
 from tiny_study import Workplace, tiny_study
@@ -50,10 +51,12 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return place
 
 
-def attempt(folder: Path, *command: str, **environment: str) -> tuple[int, str]:
+def attempt(folder: Path, *command: str, preloaded: bool = True, **environment: str) -> tuple[int, str]:
     """Exit status and what is said, without the package on the path or an activated environment."""
-    kept = {key: value for key, value in os.environ.items() if key not in ("PATH", "PYTHONPATH", "VIRTUAL_ENV")}
+    kept = programs.environment(folder, preloaded=preloaded)
+    kept["PYTHONPATH"] = str(programs.PRELOAD) if preloaded else ""
     kept["PATH"] = os.pathsep.join(part for part in os.defpath.split(os.pathsep) if part)
+    kept.pop("VIRTUAL_ENV", None)
     done = subprocess.run(
         command, cwd=folder, env=kept | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -124,7 +127,7 @@ def test_without_activating_the_environment(repo: Workplace, elsewhere: Path) ->
     (elsewhere / "python").chmod(0o755)
     path = os.pathsep.join([str(elsewhere), os.defpath])
     command = (*SNAKEMAKE, "--configfile", "tiny.yaml", "--cores", "1", "-R", "collect", "--until", "collect")
-    status, said = attempt(repo.folder, *command, PATH=path)
+    status, said = attempt(repo.folder, *command, preloaded=False, PATH=path)
     assert status == 0, said
     assert "Finished jobid" in said
 

@@ -290,13 +290,6 @@ def test_pairs_to_decide_is_the_smallest_that_is_enough(mean: float, about_margi
     assert s.pairs_to_decide(5.0, 0.01, 0.3, (0.01, 0.01)) == s.SMALLEST_N
 
 
-@pytest.mark.parametrize("family", range(1, 13))
-def test_smallest_n_of_the_sign_flip_test(family: int) -> None:
-    level = 0.05 / family
-    reached = [n for n in range(1, 20) if s.sign_flip_p(np.ones(n)) <= level]
-    assert s.smallest_n_sign_flip(level) == reached[0]
-
-
 def test_the_tables_in_the_docs_are_computed() -> None:
     rows = re.findall(r"^\| (\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", DOCS.read_text(), re.MULTILINE)
     assert len(rows) >= 5

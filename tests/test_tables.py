@@ -214,14 +214,15 @@ def test_tables_read_back_as_written(tmp_path):
     assert b"\r" not in (tmp_path / "table.csv").read_bytes()
 
 
-@pytest.mark.parametrize("word", ["NA", "None", "null", "nan", "0.01", "1", "True", "-", "1e5", "2026-01-01"])
-def test_text_stays_text_in_every_table_that_is_read_again(tmp_path, word):
-    overlay = {"variants": {"lr_0.001": {"label": word}}}
-    claim = {"id": "null", "text": word, "test": "better", "variant": "lr_0.1", "than": "benchmark", "published": word}
-    _, read = tabulated(tmp_path, SMALL, overlay | {"claims": [claim]})
-    assert read.summary.set_index("variant").loc["lr_0.001", "label"] == word
-    (row,) = read.claims.to_dict("records")
-    assert (row["id"], row["text"], row["published"]) == ("null", word, word)
+def test_text_stays_text_in_every_table_that_is_read_again(tmp_path):
+    words = dict(enumerate(["NA", "None", "null", "nan", "0.01", "1", "True", "-", "1e5", "2026-01-01"]))
+    variants = {f"v{k}": {"label": word, "learning_rate": 0.02 + k / 100} for k, word in words.items()}
+    claim = {"test": "better", "variant": "lr_0.1", "than": "benchmark"}
+    claims = [claim | {"id": f"c{k}" if k else "null", "text": word, "published": word} for k, word in words.items()]
+    _, read = tabulated(tmp_path, SMALL, {"variants": variants, "claims": claims})
+    assert list(read.summary.set_index("variant").loc[list(variants), "label"]) == list(words.values())
+    assert list(read.claims["id"]) == [one["id"] for one in claims]
+    assert list(read.claims["text"]) == list(read.claims["published"]) == list(words.values())
 
 
 def test_empty_numbers_are_missing_and_names_are_not(tmp_path):

@@ -405,7 +405,13 @@ def test_the_hash_of_weights_sees_each_bit_and_no_layout() -> None:
 # -- settings of the protocol that a GPU wants, as far as a CPU can run them -----------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [None, *tiny.KINDS])
+BF16 = [
+    pytest.param(kind, marks=() if kind in (None, "batch_res", "epoch_res") else pytest.mark.slow)
+    for kind in (None, *tiny.KINDS)
+]
+
+
+@pytest.mark.parametrize("kind", BF16)
 def test_bf16_repeats_and_is_an_arithmetic_of_its_own(tmp_path: Path, kind: str | None) -> None:
     shortcut = None if kind is None else tiny.KINDS[kind] | {"onset": 1}
     hashes = [

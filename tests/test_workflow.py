@@ -312,7 +312,7 @@ def test_files_are_made_by_one_process_at_a_time_and_given_back_by_a_kill(tmp_pa
 
 
 def test_two_snakemakes_at_once_do_not_harm_each_other(done: Workplace, tmp_path: Path) -> None:
-    other = Workplace(tmp_path / "twice", preloaded=False)
+    other = Workplace(tmp_path / "twice")
     targets = ("benchmark", "lr_0.1")
     command = other.command(*targets, cores=1, options=("--quiet", "all"))
     both = [subprocess.Popen(command, cwd=other.folder, env=other.environment()) for _ in range(2)]

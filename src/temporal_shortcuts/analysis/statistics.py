@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from math import ceil, log2, nan, sqrt
+from math import nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -231,11 +231,6 @@ def pairs_to_decide(
         enough = power_to_decide(middle, mean, sd, margin, levels, about_margin) >= POWER
         few, many = (few, middle) if enough else (middle, many)
     return many
-
-
-def smallest_n_sign_flip(level: float) -> int:
-    """Pairs from which the exact sign-flip test can come to p <= `level`: its smallest p is 2 / 2**n."""
-    return ceil(log2(2 / level))
 
 
 # The study's tables ---------------------------------------------------------------------------------------------------
