@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -29,6 +30,10 @@ FIRST = ("test_workflow", "test_walkthrough", "test_elsewhere", "test_exactness"
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # statsmodels collects garbage at each correction of p: what was imported is none
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,8 @@ from temporal_shortcuts.study.outputs import carry_variants
 from temporal_shortcuts.training.averaging import WeightAverage, re_estimated
 from temporal_shortcuts.training.states import read_facts, read_state
 
-VARIANTS = {"benchmark": {}} | {kind: tiny.variant(kind, 2) for kind in tiny.KINDS}
+KINDS = ("batch_res", "epoch_res", "learnt", "one_bit", "fresh_order")
+VARIANTS = {"benchmark": {}} | {kind: tiny.variant(kind, 2) for kind in KINDS}
 LAST_ONLY = ("averaged_re_estimated_test_accuracy", "re_estimated_test_accuracy", "averaged_test_accuracy_with_carry")
 
 

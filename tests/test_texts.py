@@ -403,6 +403,43 @@ def test_a_family_of_nothing_but_a_null_arm_decides_nothing(small):
     assert facts.decidable(study, tables)["n"] == 3
 
 
+# -- why ---------------------------------------------------------------------------------------------------------------
+
+IN_EVERY_WAY = {"protocol": {"average_from": 7, "evaluate_with_carry": True}, "endpoint": "averaged", "margin": 0.3}
+REASONS = {  # differences and half the width of their intervals: as trained, with the carry left on, with statistics estimated again
+    "none": ((-0.2, 0.3), (-3, 0.3), (-0.2, 0.3), "there is no difference to explain", "没有需要解释的差异"),
+    "carry": ((-0.5, 0.2), (0.1, 0.1), (-0.4, 0.1), "so what it costs comes from being evaluated without", "损失来自"),
+    "statistics": ((-0.5, 0.2), (-3, 0.3), (-0.1, 0.2), "no significant difference is left", "没有显著差异"),
+    "partly": ((-0.5, 0.2), (-3, 0.3), (-0.3, 0.2), "turn −0.50 into −0.30 points", "使 −0.50 变为 −0.30"),
+    "weights": ((0.5, 0.2), (3, 0.3), (0.6, 0.2), "neither way of evaluating takes it away", "都不能消除它"),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_why_a_late_shortcut_differs_follows_from_the_three_ways_of_evaluating(folder, reason):
+    study, tables = tabulated(folder / "why", SMALL, IN_EVERY_WAY)
+    *ways, english, chinese_words = REASONS[reason]
+    changed = tables.comparisons.set_index(["variant", "endpoint"]).copy()
+    for way, (mean, half) in zip(facts.WAYS, ways, strict=True):
+        changed.loc[("batch_res_late", way), ["mean_difference", "t_low", "t_high"]] = mean, mean - half, mean + half
+    tables = replace(tables, comparisons=changed.reset_index()[tables.comparisons.columns])
+    rows = {row["variant"]: row for row in facts.mechanism(study, tables)}
+    assert list(rows) == ["batch_res_late", "epoch_res_late"], "no null arm, and none from the start"
+    assert rows["batch_res_late"]["outcome"] == reason
+    own = tables.metrics.query("epoch > 3").groupby(["variant", "seed"])["train_accuracy"].mean()
+    expected = 100 * (own["batch_res_late"] - own["benchmark"]).mean()
+    assert rows["batch_res_late"]["training"] == pytest.approx(expected)
+    for language, words in (("en", english), ("zh", chinese_words)):
+        assert words in rendered(study, tables, folder / "why", "why", language)
+    assert "## Why" in texts.render(study, tables, folder / "why", "readme.en.jinja", "en", "")
+
+
+def test_where_not_every_way_of_evaluating_is_recorded_nothing_is_explained(small):
+    study, tables, folder = small
+    assert "why" not in block_names(study)
+    assert "## Why" not in texts.render(study, tables, folder, "readme.en.jinja", "en", "")
+
+
 def test_the_usual_schedule_is_not_discussed(small):
     assert "schedule" not in rendered(*small, "discussion")
 

@@ -20,7 +20,7 @@ from temporal_shortcuts.report import published
 from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.kinds import KINDS
-from temporal_shortcuts.study.outputs import carry_variants, varied_file
+from temporal_shortcuts.study.outputs import carry_variants, explained_variants, varied_file
 from temporal_shortcuts.study.varied import Series, varied
 
 Row = dict[str, Any]
@@ -169,6 +169,51 @@ def full_protocol(study: Study, tables: Tables) -> Row | None:
         "unpaired": pairs_needed(best["published_difference"], sd),
         "paired": pairs_needed(best["published_difference"], narrowed) if measured else None,
     }
+
+
+# -- why ---------------------------------------------------------------------------------------------------------------
+
+WAYS = ("averaged", "averaged_with_carry", "re_estimated")
+"""The endpoints that evaluate the same averaged weights: as trained, with the carry left on, with statistics estimated again."""
+
+
+def mechanism(study: Study, tables: Tables) -> list[Row]:
+    """For each of `explained_variants` its comparison by each of `WAYS`, `training`, and what follows from them, the `outcome`.
+
+    `training` is the mean difference of the training accuracy over the last epochs, in points. `outcome` is `none` where evaluation
+    as trained shows no difference; else `carry` where the one with the carry left on is negligible (or, without a margin, its interval
+    holds 0), `statistics` where that holds 0 with statistics estimated again, `partly` where it is only smaller then, and `weights`.
+    """
+    rows = []
+    for name in explained_variants(study):
+        variant = study.variants[name]
+        own = tables.comparisons[tables.comparisons["variant"] == name]
+        by_way = {row["endpoint"]: row for row in rows_of(own) if row["endpoint"] in WAYS}
+        rows.append(
+            {"variant": name, "against": variant.reference.name, "n": by_way["averaged"]["n"]}
+            | by_way
+            | {"training": _training_difference(study, tables, name), "outcome": _why(study.margin, by_way)}
+        )
+    return rows
+
+
+def _training_difference(study: Study, tables: Tables, name: str) -> float:
+    last = tables.metrics[tables.metrics["epoch"] > study.epochs - averaged_epochs(study)]
+    seeds = last.groupby(["variant", "seed"])["train_accuracy"].mean()
+    return float(100 * (seeds[name] - seeds[study.variants[name].reference.name]).dropna().mean())
+
+
+def _why(margin: float | None, by_way: Mapping[str, Row]) -> str:
+    trained, carried, estimated = (by_way[way] for way in WAYS)
+    holds_0 = {way: row["t_low"] <= 0 <= row["t_high"] for way, row in by_way.items()}
+    if holds_0["averaged"]:
+        return "none"
+    within = -margin < carried["t_low"] and carried["t_high"] < margin if margin else holds_0["averaged_with_carry"]
+    if within:
+        return "carry"
+    if holds_0["re_estimated"]:
+        return "statistics"
+    return "partly" if abs(estimated["mean_difference"]) < abs(trained["mean_difference"]) else "weights"
 
 
 # -- the carry at evaluation -------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from temporal_shortcuts.study.varied import varied
 COLLECTED = ("metrics.csv", "runs.csv")
 TABULATED = ("summary.csv", "stability.csv", "comparisons.csv", "image_bootstrap.csv", "claims.csv")
 """What every study has; `tables_of` lists what its variants add."""
-BLOCKS = ("headline", "figure", "verdicts", "comparisons", "discussion", "varied", "figures")
+BLOCKS = ("headline", "figure", "verdicts", "comparisons", "discussion", "why", "varied", "figures")
 LANGUAGES = {"en": ".md", "zh": ".zh.md"}
 DIAGRAMS = ("batch_res", "epoch_res")
 SWEEP_AT_LEAST = 3
@@ -64,8 +64,9 @@ def headline_figures_of(study: Study) -> list[str]:
 
 
 def block_names(study: Study) -> list[str]:
-    """The study's pieces for the repository's READMEs: those of `BLOCKS`, `varied` only where it varies a number."""
-    return [name for name in BLOCKS if name != "varied" or varied(study)]
+    """The study's pieces for the repository's READMEs: those of `BLOCKS` for which it has something to say."""
+    empty = {"why": not explained_variants(study), "varied": not varied(study)}
+    return [name for name in BLOCKS if not empty.get(name)]
 
 
 def texts_of(study: Study) -> list[str]:
@@ -88,6 +89,12 @@ def late_variants(study: Study) -> list[str]:
         and name not in cells
         and len(set(variant.seeds) & set(variant.reference.seeds)) >= PAIRS_AT_LEAST
     ]
+
+
+def explained_variants(study: Study) -> list[str]:
+    """The late variants with a carry, where averaged weights are evaluated in every way: with it, and with fresh statistics."""
+    in_every_way = study.protocol.average_from is not None and study.protocol.evaluate_with_carry
+    return [name for name in late_variants(study) if in_every_way and study.variants[name].kind != "null_arm"]
 
 
 def costed_variants(study: Study) -> dict[str, list[str]]:
