@@ -16,7 +16,8 @@ from matplotlib import pyplot as plt
 
 TITLES = {
     "study": "The seven published variants: this pipeline against the textbook way",
-    "step": "A training step: images a second, and the share of what the machine's product of matrices reaches",
+    "step": "A training step: images a second, and the share of what the machine's fastest product of matrices reaches",
+    "exactness": "What equal bits on every processor cost",
     "price": "What a temporal shortcut costs a step",
     "memory": "Memory",
     "input": "The input",

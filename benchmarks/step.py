@@ -43,7 +43,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=5.0, help="of measuring")
     parser.add_argument("--kinds", default="none", help="shortcuts, by turns: none,batch_res,epoch_res")
-    parser.add_argument("--matmul", action="store_true", help="measure the product of two matrices instead")
+    parser.add_argument("--instruction-set", choices=["avx2", "avx512", "native"], default="avx2")
+    parser.add_argument("--matmul", choices=["torch", "numpy"], help="measure this library's product of two matrices")
     parser.add_argument(
         "--started", type=float, help="time.time() when the process was started: measure the start only"
     )
@@ -52,14 +53,15 @@ def main() -> None:
 
     from temporal_shortcuts.training import numerics
 
-    numerics.pin("native" if args.matmul else "avx2")
+    os.environ["OPENBLAS_NUM_THREADS"] = str(args.threads)
+    numerics.pin("native" if args.matmul else args.instruction_set)
     import torch
 
     times["torch"] = time.time()
     device = numerics.prepare(args.device, args.precision)
     torch.set_num_threads(args.threads)
     if args.matmul:
-        result = matmul(args.seconds)
+        result = matmul(args.matmul, args.seconds)
     else:
         trainers = {kind: trainer(args, kind, device) for kind in args.kinds.split(",")}
         times["images and network"] = time.time()
@@ -95,6 +97,7 @@ def trainer(args: argparse.Namespace, kind: str, device: Any) -> Any:
         "compile": args.compile,
         "precision": args.precision,
         "device": args.device,
+        "instruction_set": args.instruction_set,
     }
     one = Trainer(Segment(Trajectory(0, settings, "random", shortcut), 0, 2, True, None), images, device)
     if args.contiguous:
@@ -156,11 +159,14 @@ def steps(trainers: dict[str, Any], seconds: float) -> dict[str, Any]:
     }
 
 
-def matmul(seconds: float) -> dict[str, Any]:
-    """Floating-point operations a second in products of two square matrices."""
+def matmul(library: str, seconds: float) -> dict[str, Any]:
+    """Floating-point operations a second in products of two square matrices: torch's are MKL's, numpy's OpenBLAS's."""
+    import numpy as np
     import torch
 
     one, other = torch.rand(SIZE, SIZE), torch.rand(SIZE, SIZE)
+    if library == "numpy":
+        one, other = np.asarray(one), np.asarray(other)
     one @ other
     print("ready", flush=True)
     sys.stdin.readline()
