@@ -278,7 +278,7 @@ def test_killed_at_random_instants_it_ends_with_the_same_bytes(done: Workplace, 
         process = subprocess.Popen(
             other.command(options=("--quiet", "all")), cwd=other.folder, env=other.environment(), start_new_session=True
         )
-        time.sleep(chance.uniform(5, 14))
+        time.sleep(chance.uniform(3, 9))
         if alone:
             process.kill()  # its jobs go on, and the next Snakemake meets them
         else:
