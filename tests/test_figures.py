@@ -24,7 +24,7 @@ from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulate
 from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.report import published
+from temporal_shortcuts.report import published, texts
 from temporal_shortcuts.report.figures import curves, differences, drawing, style
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.outputs import (
@@ -289,6 +289,23 @@ def test_differences_after_a_late_onset_are_of_equal_seeds(small):
         (band,) = (path.vertices for path in axes.collections[0].get_paths())
         np.testing.assert_allclose(sorted(set(band[band[:, 0] == 8][:, 1])), [low, high])
         np.testing.assert_allclose([pair[0] for pair in by_seed], 0, err_msg="what is shared does not differ")
+
+
+@pytest.mark.parametrize("when", ["each_epoch", "last_epoch"])
+def test_differences_are_of_averaged_weights_where_these_decide_and_are_evaluated(tmp_path, when):
+    protocol = {"average_from": 7, "extra_evaluations": when}
+    study, tables = tabulated(tmp_path, SMALL, {"protocol": protocol, "endpoint": "averaged", "margin": 0.3})
+    figure = curves.late_differences(study, tables)
+    followed = "averaged_test_accuracy" if when == "each_epoch" else "test_accuracy"
+    accuracy = tables.metrics.set_index(["variant", "seed", "epoch"])[followed]
+    mean = figure.axes[0].lines[-1]
+    assert list(mean.get_xdata()) == ([7, 8] if when == "each_epoch" else [6, 7, 8])
+    expected = np.mean([accuracy["batch_res_late", seed, 8] - accuracy["benchmark", seed, 8] for seed in (0, 1, 2)])
+    assert mean.get_ydata()[-1] == pytest.approx(100 * expected)
+    assert ("of averaged weights" in figure.get_supylabel()) == (when == "each_epoch")
+    for language, words in (("en", ", averaged weights: mean"), ("zh", "每一轮平均权重与参照")):
+        caption = texts.render(study, tables, tmp_path, f"figures.{language}.jinja", language, "")
+        assert (words in caption) == (when == "each_epoch")
 
 
 def test_no_difference_is_drawn_of_fewer_pairs_than_a_verdict_needs():

@@ -91,6 +91,11 @@ def late_variants(study: Study) -> list[str]:
     ]
 
 
+def follows_average(study: Study) -> bool:
+    """Whether differences over epochs are those of averaged weights: where these decide, and are evaluated in each epoch."""
+    return study.endpoint == "averaged" and study.protocol.extra_evaluations == "each_epoch"
+
+
 def explained_variants(study: Study) -> list[str]:
     """The late variants with a carry, where averaged weights are evaluated in every way: with it, and with fresh statistics."""
     in_every_way = study.protocol.average_from is not None and study.protocol.evaluate_with_carry

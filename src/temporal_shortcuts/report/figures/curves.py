@@ -30,6 +30,7 @@ from temporal_shortcuts.report.figures.style import (
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.outputs import (
     carry_variants,
+    follows_average,
     late_variants,
     sweep_kinds,
 )
@@ -165,16 +166,21 @@ def late_differences(study: Study, tables: Tables) -> Figure:
         axes.plot(pairs.index, mean, color=colour, linewidth=2, zorder=3)
         axes.set_title(titles[name], fontsize=HEAD)
     grid[0].set_ylim(at_least(*grid[0].get_ylim()))
-    figure.supylabel(f"difference in {study.evaluated} accuracy (points)", fontsize=10)
+    of = " of averaged weights" if follows_average(study) else ""
+    figure.supylabel(f"difference in {study.evaluated} accuracy{of} (points)", fontsize=10)
     note = "black: the reference · line: mean of the pairs of equal seed · band: its 95 % t interval, epoch by epoch · thin: each pair"
     note_scale(figure, study, note)
     return figure
 
 
 def epoch_differences(study: Study, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Differences of test accuracy in points (rows: epochs from the onset on; columns: seeds) of a variant from its reference."""
+    """Differences of test accuracy in points (rows: epochs from the onset on; columns: seeds) of a variant from its reference.
+
+    Where averaged weights decide, of theirs (rows: epochs from `average_from` on).
+    """
     reference = study.variants[name].reference.name
-    pairs = pair_differences(metrics, name, reference, "test_accuracy", ["epoch", "seed"]).unstack("seed")
+    column = "averaged_test_accuracy" if follows_average(study) else "test_accuracy"
+    pairs = pair_differences(metrics, name, reference, column, ["epoch", "seed"]).unstack("seed")
     return pairs[pairs.index >= (study.variants[name].onset or 0)]
 
 
