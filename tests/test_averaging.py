@@ -14,17 +14,17 @@ import tiny
 import torch
 
 from temporal_shortcuts.analysis import records
+from temporal_shortcuts.study import columns
 from temporal_shortcuts.study.outputs import carry_variants
 from temporal_shortcuts.training.averaging import WeightAverage, re_estimated
 from temporal_shortcuts.training.states import read_facts, read_state
 
-KINDS = ("batch_res", "epoch_res", "learnt", "one_bit", "fresh_order")
-VARIANTS = {"benchmark": {}} | {kind: tiny.variant(kind, 2) for kind in KINDS}
+VARIANTS = {"benchmark": {}} | {kind: tiny.variant(kind, 2) for kind in tiny.KINDS}
 LAST_ONLY = ("averaged_re_estimated_test_accuracy", "re_estimated_test_accuracy", "averaged_test_accuracy_with_carry")
 
 
 def without_averages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if key in (*records.COLUMNS, records.WITH_CARRY)} for row in rows]
+    return [{key: value for key, value in row.items() if key in (*columns.COLUMNS, columns.WITH_CARRY)} for row in rows]
 
 
 @pytest.mark.parametrize("average_from", [1, 3])
@@ -119,8 +119,8 @@ def test_the_record_has_the_columns_and_nothing_before_its_time(tmp_path: Path) 
     run = tiny.run_of(study, "benchmark")
     records.write(run, state, tmp_path)
     record = pd.read_csv(tmp_path / run.record)
-    assert list(record.columns) == records.columns_of(study.variants["benchmark"].settings)
-    for column in record.columns.difference([*records.COLUMNS, records.WITH_CARRY]):
+    assert list(record.columns) == columns.columns_of(study.variants["benchmark"].settings)
+    for column in record.columns.difference([*columns.COLUMNS, columns.WITH_CARRY]):
         first = tiny.EPOCHS if column in LAST_ONLY else 3
         assert list(record.loc[record[column].notna(), "epoch"]) == list(range(first, tiny.EPOCHS + 1)), column
     assert records.sidecar(tmp_path / run.record)["settings"]["average_from"] == 3
@@ -136,7 +136,7 @@ def test_extra_evaluations_of_the_last_epoch_alone_give_the_same_weights_and_end
         each, last = read_facts(of_each[name]), read_facts(of_last[name])
         assert (each["final"], each["rows"][-1]) == (last["final"], last["rows"][-1])
         for before, row in zip(each["rows"][:-1], last["rows"][:-1], strict=True):
-            assert row == {key: before[key] for key in records.COLUMNS}
+            assert row == {key: before[key] for key in columns.COLUMNS}
         run = tiny.run_of(once, name)
         records.write(run, of_last[name], tmp_path)
         assert records.is_whole(run, tmp_path, once.epochs)

@@ -13,6 +13,7 @@ from synthetic import CARRY, SMALL, run_program, study_of, tabulated, write_resu
 from temporal_shortcuts.analysis import endpoints, tables
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.columns import WITH_CARRY
 from temporal_shortcuts.study.outputs import COLLECTED, tables_of
 
 DIVERGED = {"variants": {"lr_diverged": {"learning_rate": 1.0, "label": "learning rate 1"}}}
@@ -77,8 +78,8 @@ def test_one_seed_is_enough_for_the_tables(tmp_path):
 
 def test_the_carry_has_a_column_only_where_it_is_evaluated(small, tmp_path):
     _, read = tabulated(tmp_path, CARRY)
-    assert tables.WITH_CARRY in read.metrics.columns
-    assert tables.WITH_CARRY not in small[2].metrics.columns
+    assert WITH_CARRY in read.metrics.columns
+    assert WITH_CARRY not in small[2].metrics.columns
 
 
 AVERAGED = {

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Segment, Study, ladder, resolve
 from temporal_shortcuts.study.checks import check_full_batches
+from temporal_shortcuts.study.columns import COLUMNS
 from temporal_shortcuts.study.reading import merged, read
 from temporal_shortcuts.training import numerics
 
@@ -96,7 +97,6 @@ def train(
 
     import pandas as pd
 
-    from temporal_shortcuts.analysis import records
     from temporal_shortcuts.data import images, sources
     from temporal_shortcuts.training.job import train_segment
     from temporal_shortcuts.training.states import read_facts
@@ -110,7 +110,7 @@ def train(
     check_full_batches(declared, len(opened.train_images))
     train_segment(segment, opened, folder, None, output)
     rows = pd.DataFrame(read_facts(output)["rows"])
-    record = rows[[*records.COLUMNS, *rows.columns.difference(records.COLUMNS)]]
+    record = rows[[*COLUMNS, *rows.columns.difference(COLUMNS)]]
     record.attrs |= {"fingerprint": segment.fingerprint_at(segment.stop), "state": str(output)}
     return record
 

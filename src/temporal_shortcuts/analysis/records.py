@@ -21,7 +21,7 @@ import numpy as np
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
-from temporal_shortcuts.study.declared import Protocol
+from temporal_shortcuts.study.columns import COLUMNS
 from temporal_shortcuts.study.segments import evaluated_images
 from temporal_shortcuts.training.states import Damaged, read_facts, read_state
 
@@ -30,21 +30,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".json", ".correct.npy", ".csv")
 """In the order in which they are written: a record that is there has the others beside it."""
-
-COLUMNS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
-"""What every record has, one row an epoch."""
-WITH_CARRY = "test_accuracy_with_carry"
-AVERAGED = ("averaged_re_estimated_test_accuracy", "averaged_test_accuracy", "averaged_test_loss")
-AVERAGED_WITH_CARRY = "averaged_test_accuracy_with_carry"
-RE_ESTIMATED = "re_estimated_test_accuracy"
-
-
-def columns_of(settings: Protocol) -> list[str]:
-    """The columns of a record, from a variant's settings. Those of averaged weights are nan before there are any (docs/method.md)."""
-    more = [WITH_CARRY] if settings.evaluate_with_carry else []
-    if settings.average_from is not None:
-        more += [*AVERAGED, RE_ESTIMATED] + [AVERAGED_WITH_CARRY] * settings.evaluate_with_carry
-    return [*COLUMNS, *sorted(more)]
 
 
 def write(run: Run, state: Path, folder: Path, *, keep_weights: bool = False) -> None:

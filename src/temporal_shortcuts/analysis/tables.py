@@ -19,12 +19,11 @@ from temporal_shortcuts.analysis import costs, endpoints, records, statistics, v
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
+from temporal_shortcuts.study.columns import COLUMNS, columns_of
 from temporal_shortcuts.study.outputs import tables_of, varied_file
 from temporal_shortcuts.study.varied import KEYS
 from temporal_shortcuts.study.varied import varied as study_varied
 
-COLUMNS = ["epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
-WITH_CARRY = "test_accuracy_with_carry"
 AGAIN = "delete it and run the same command again, which makes it anew"
 TEXT = {
     "variant",
@@ -121,7 +120,7 @@ def collect(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     variants = study.variants
     parts, facts = [], []
     for run in study.runs:
-        expected = records.columns_of(variants[run.variant].settings)
+        expected = columns_of(variants[run.variant].settings)
         record = read_record(folder / run.record, study.epochs, expected)
         record.insert(0, "variant", run.variant)
         record.insert(1, "seed", run.seed)

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, deciding_difference, pairs_needed
-from temporal_shortcuts.analysis.tables import WITH_CARRY, Tables, read_sidecar
+from temporal_shortcuts.analysis.tables import Tables, read_sidecar
 from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
 from temporal_shortcuts.report import published
 from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.columns import WITH_CARRY
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.outputs import carry_variants, explained_variants, varied_file
 from temporal_shortcuts.study.varied import Series, varied

@@ -22,6 +22,7 @@ from temporal_shortcuts.data.images import Images
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.networks.parts.network import Network
 from temporal_shortcuts.study import Segment
+from temporal_shortcuts.study.columns import AVERAGED, EACH_EPOCH, WITH_CARRY
 from temporal_shortcuts.training import numerics, optimization, shortcuts
 from temporal_shortcuts.training.averaging import WeightAverage, re_estimated
 from temporal_shortcuts.training.optimization import learning_rate
@@ -29,17 +30,6 @@ from temporal_shortcuts.training.optimization import learning_rate
 MEAN = (0.4914, 0.4822, 0.4465)
 DEVIATION = (0.2023, 0.1994, 0.2010)
 EVALUATION_BATCH = 250
-
-WITH_CARRY = "test_accuracy_with_carry"
-EACH_EPOCH = ("averaged_test_loss", "averaged_test_accuracy")
-"""Of the mean of the weights since `average_from`, with the batch-norm statistics averaged like the weights: in a record from then on."""
-AVERAGED = (
-    *EACH_EPOCH,
-    "averaged_re_estimated_test_accuracy",
-    "re_estimated_test_accuracy",
-    "averaged_test_accuracy_with_carry",
-)
-"""And of the run's last epoch: with statistics estimated again without a carry, of averaged and of last weights, and with the carry on."""
 
 
 class Batches:

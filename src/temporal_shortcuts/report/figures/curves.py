@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from temporal_shortcuts.analysis.tables import WITH_CARRY, Tables
+from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.report.figures.differences import pair_differences
 from temporal_shortcuts.report.figures.style import (
     COLOURS,
@@ -28,6 +28,7 @@ from temporal_shortcuts.report.figures.style import (
     wrapped,
 )
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.columns import WITH_CARRY
 from temporal_shortcuts.study.outputs import (
     carry_variants,
     follows_average,

@@ -1,0 +1,24 @@
+"""A record's columns, one row an epoch: what training writes, and what tables, texts and figures read (docs/method.md)."""
+
+from __future__ import annotations
+
+from temporal_shortcuts.study.declared import Protocol
+
+COLUMNS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+"""What every record has."""
+WITH_CARRY = "test_accuracy_with_carry"
+EACH_EPOCH = ("averaged_test_loss", "averaged_test_accuracy")
+"""Of the mean of the weights since `average_from`, with the batch-norm statistics averaged like the weights: in a record from then on."""
+AVERAGED = (
+    *EACH_EPOCH,
+    "averaged_re_estimated_test_accuracy",
+    "re_estimated_test_accuracy",
+    "averaged_test_accuracy_with_carry",
+)
+"""And of the run's last epoch: with statistics estimated again without a carry, of averaged and of last weights, and with the carry on."""
+
+
+def columns_of(settings: Protocol) -> list[str]:
+    """The columns of a record, from a variant's settings. Those of averaged weights are nan before there are any (docs/method.md)."""
+    more = (WITH_CARRY, *(() if settings.average_from is None else AVERAGED))
+    return [*COLUMNS, *sorted(name for name in more if settings.evaluate_with_carry or "carry" not in name)]
