@@ -403,7 +403,7 @@ def test_under_a_null_false_verdicts_keep_their_level() -> None:
 
 
 def test_what_follows_from_what_holds_on_every_simulated_study() -> None:
-    draws = 20
+    draws = 40
     table = simulate(draws, [3, 5, 10], {"b": 80.0, "v": 80.5, "w": 79.0}, seed=19)
     decided = table["verdict"] != "undecided"
     assert 0 < decided.mean() < 1

@@ -274,11 +274,11 @@ def test_killed_at_random_instants_it_ends_with_the_same_bytes(done: Workplace, 
     """SIGKILL to Snakemake alone, or to it and its jobs, then the same command again; at last it runs to its end."""
     other = Workplace(tmp_path / "killed", preloaded=False)
     chance = random.Random(9)
-    for alone in (True, False):
+    for alone in (True, False, True):
         process = subprocess.Popen(
             other.command(options=("--quiet", "all")), cwd=other.folder, env=other.environment(), start_new_session=True
         )
-        time.sleep(chance.uniform(3, 9))
+        time.sleep(chance.uniform(5, 14))
         if alone:
             process.kill()  # its jobs go on, and the next Snakemake meets them
         else:

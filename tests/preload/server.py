@@ -20,28 +20,17 @@ import sys
 import tempfile
 import threading
 
-LIBRARIES = (
-    *(
-        "jinja2",
-        "matplotlib.pyplot",
-        "numpy",
-        "pandas",
-        "pydantic",
-        "rich.console",
-        "rich.progress",
-        "scipy.stats",
-        "seaborn",
-    ),
-    *("safetensors.torch", "snakemake.cli", "snakemake.executors.local", "statsmodels.stats.power", "torch", "yaml"),
-    "torchvision.datasets",
-)
+LIBRARIES = """
+    jinja2 matplotlib.pyplot numpy pandas pydantic rich.console rich.progress safetensors.torch scipy.stats seaborn snakemake.cli
+    snakemake.executors.local statsmodels.stats.power torch torchvision.datasets yaml
+"""
 
 
 def serve(address: str) -> None:
-    for name in LIBRARIES:
+    for name in LIBRARIES.split():
         importlib.import_module(name)
     gc.freeze()
-    ready = selectors.DefaultSelector()
+    ready, running = selectors.DefaultSelector(), set[int]()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(64)
@@ -53,13 +42,13 @@ def serve(address: str) -> None:
                 if key.fileobj == 0:
                     return  # those who started it are gone
                 if key.fileobj is listener:
-                    start(listener, ready)
-                elif key.data:
-                    child, other = key.data
-                    end(key.fileobj, child, other, ready)
+                    running.add(start(listener, ready))
+                elif key.data[0] in running:  # of two events of one child, the first ends it
+                    running.remove(key.data[0])
+                    end(*key.data, ready, killed=key.fileobj is key.data[1])
 
 
-def start(listener: socket.socket, ready: selectors.BaseSelector) -> None:
+def start(listener: socket.socket, ready: selectors.BaseSelector) -> int:
     """Fork a child for the next program."""
     connection = listener.accept()[0]
     length, outputs, _, _ = socket.recv_fds(connection, 4, 3)
@@ -72,19 +61,17 @@ def start(listener: socket.socket, ready: selectors.BaseSelector) -> None:
     for descriptor in outputs:
         os.close(descriptor)
     ended = os.pidfd_open(child)
-    ready.register(ended, selectors.EVENT_READ, (child, connection))
-    ready.register(connection, selectors.EVENT_READ, (child, ended))
+    for each in (connection, ended):
+        ready.register(each, selectors.EVENT_READ, (child, connection, ended))
+    return child
 
 
-def end(what: object, child: int, other: object, ready: selectors.BaseSelector) -> None:
-    """The child has ended, or the process that it stands for was killed: so is the child."""
-    if isinstance(what, socket.socket):
+def end(child: int, connection: socket.socket, ended: int, ready: selectors.BaseSelector, killed: bool) -> None:
+    """The child has ended, or the process that it stands for was `killed`: so is the child."""
+    if killed:
         os.kill(child, signal.SIGKILL)
-    connection, ended = (what, other) if isinstance(what, socket.socket) else (other, what)
-    assert isinstance(connection, socket.socket)
-    assert isinstance(ended, int)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if what is ended:
+    if not killed:
         connection.send(str(status).encode())
     for each in (connection, ended):
         ready.unregister(each)
