@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 RESULTS = "results/tiny"
 STAGES = ("prepare", "train", "record", "collect", "analyse", "draw", "readme")
+TRAIN = ROOT / "workflow" / "scripts" / "train.py"
 STARVED = Path(__file__).with_name("starved.py")
 
 
@@ -191,6 +195,14 @@ def test_a_job_that_is_interrupted_goes_on_to_the_same_bytes(done: Place, tmp_pa
         status, said = place.run(*place.command("train"))
         assert status == 0, said
         assert place.files() == done.files(), at
+
+
+def test_a_job_that_is_interrupted_while_it_imports_says_so_too(tmp_path: Path) -> None:
+    (tmp_path / "pydantic.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n", encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / 'src'}"}
+    done = subprocess.run([sys.executable, TRAIN], env=environment, capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == "error: interrupted; the same command goes on from here.\n"
 
 
 def test_what_a_killed_program_left_is_removed_when_the_file_is_written_again(done: Place, tmp_path: Path) -> None:

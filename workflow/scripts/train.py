@@ -6,12 +6,14 @@ import argparse
 from pathlib import Path
 
 from temporal_shortcuts import errors
-from temporal_shortcuts.study import load_resolved
-from temporal_shortcuts.study.checks import check_full_batches
-from temporal_shortcuts.training import devices, numerics
 
 
 def program() -> None:
+    # Imported here, where an interruption of the seconds that they take is spoken of as any other.
+    from temporal_shortcuts.study import load_resolved
+    from temporal_shortcuts.study.checks import check_full_batches
+    from temporal_shortcuts.training import devices, numerics
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, required=True, help="results/<study>/study.json")
     parser.add_argument("--state", required=True, help="name of the state to make")
