@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,12 @@ def test_the_whole_way_leaves_every_result_and_removes_spent_states(done: Workpl
 
 def test_one_core_and_two_give_the_same_bytes(done: Workplace, tmp_path: Path) -> None:
     other = Workplace(tmp_path / "one_core")
-    other.run("records", cores=1)
+    said = other.run("records", cores=1)
     assert records_of(other) == records_of(done)
+    jobs = re.findall(r"^Job \d+: (Train epochs \d+ to \d|Record )", said, re.MULTILINE)
+    finished = [after for job, after in pairwise(jobs) if job.endswith("to 3")]
+    assert finished == ["Record "] * len(finished), "a run that is trained is recorded before another begins"
+    assert len(finished) >= 3
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

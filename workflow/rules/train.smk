@@ -63,6 +63,7 @@ rule record:
         update(f"{RESULTS}/records/{{run}}.correct.npy"),
     log:
         f"{WORK}/logs/record/{STUDY.name}/{{run}}.log",
+    priority: 1  # before another segment begins: what is trained is then kept whatever happens next
     conda:
         ENVIRONMENT
     params:
