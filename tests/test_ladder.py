@@ -23,8 +23,8 @@ from temporal_shortcuts.study.ladder import FILES, read_ladder
 OVERLAYS: dict[str, dict[str, Any]] = {
     f"width{width}": SMALL
     | {"study": f"width{width}", "endpoint": "averaged", "seeds": seeds, "claims": []}
-    | {"protocol": {"epochs": 8, "width": width, "average_from": 7}}
-    for width, seeds in ((2, [0, 1, 2, 3, 4]), (4, [0, 1, 2, 3]), (8, [0, 1, 2]))
+    | {"protocol": {"epochs": epochs, "width": width, "average_from": epochs - 1}}
+    for width, seeds, epochs in ((2, [0, 1, 2, 3, 4], 8), (4, [0, 1, 2, 3], 8), (8, [0, 1, 2], 9))
 }
 LADDER = {
     "title": "Does it hold?",
@@ -98,7 +98,10 @@ def test_a_rung_that_has_not_run_is_in_progress_and_has_no_number(tmp_path: Path
     assert set(pd.read_csv(tmp_path / "one" / "results" / "ladder" / "ladder.csv")["study"]) == {"width2"}
     assert pd.read_csv(tmp_path / "one" / "results" / "ladder" / "trend.csv")["p"].isna().all()
     text = files["README.md"].decode()
-    assert "| width4 | 4 | 10,000 | | in progress | | | |" in text
+    assert "| width4 | 4 | 10,000 | 8 | | in progress | | | |" in text
+    assert "Rungs differ in width and epochs at once" in text
+    assert "各级的宽度、轮数同时不同" in files["README.zh.md"].decode()
+    assert "Endpoint: averaged weights." in text, "since another epoch on each rung"
     assert "1 of 3 rungs is finished" in text
     assert "not tested, which needs 3 finished rungs" in text
 

@@ -37,6 +37,22 @@ def effects_of(ladder: Ladder) -> list[Effect]:
     return [effect for effect in EFFECTS if (effect.kind, effect.onset, effect.strength) in ours]
 
 
+def _endpoint(ladder: Ladder, language: str) -> str:
+    """As the studies say it; where they do not say the same, as they have it at the head of a column."""
+    said = {wording.endpoint(rung.study, ladder.endpoint, language) for rung in ladder.rungs}
+    return said.pop() if len(said) == 1 else wording.endpoint_head(ladder.rungs[0].study, ladder.endpoint, language)
+
+
+def _differ(ladder: Ladder) -> list[str]:
+    """What the rungs differ in, of what the table shows."""
+    shown = {
+        "width": [rung.reference.settings.width for rung in ladder.rungs],
+        "images": [rung.images for rung in ladder.rungs],
+        "epochs": [rung.study.epochs for rung in ladder.rungs],
+    }
+    return [name for name, values in shown.items() if len(set(values)) > 1]
+
+
 def _context(
     ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, published: list[Effect], language: str
 ) -> dict[str, Any]:
@@ -54,7 +70,8 @@ def _context(
         "finished": finished,
         "highest": max(finished, key=lambda one: one["about"]["accuracy"]),
         "kinds": list(dict.fromkeys(variant.kind for rung in ladder.rungs for variant in rung.variants)),
-        "endpoint": wording.endpoint(ladder.rungs[0].study, ladder.endpoint, language),
+        "endpoint": _endpoint(ladder, language),
+        "differ": _differ(ladder),
         "trends": [row | {"known": math.isfinite(row["p"])} for row in trend.to_dict("records")],
         "published": published,
         "least": LEAST_RUNGS,

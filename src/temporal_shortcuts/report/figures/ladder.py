@@ -81,4 +81,6 @@ def _keys(kinds: list[str], published: bool) -> list[Line2D]:
 
 def _rungs(table: pd.DataFrame) -> str:
     rungs = table.drop_duplicates(["study", "benchmark"])
-    return "rungs: " + "; ".join(f"width {one.width}, {one.images:,} images" for one in rungs.itertuples())
+    return "rungs: " + "; ".join(
+        f"width {one.width}, {one.images:,} images, {one.epochs} epochs" for one in rungs.itertuples()
+    )
