@@ -409,9 +409,9 @@ def test_a_family_of_nothing_but_a_null_arm_decides_nothing(small):
 IN_EVERY_WAY = {"protocol": {"average_from": 7, "evaluate_with_carry": True}, "endpoint": "averaged", "margin": 0.3}
 REASONS = {  # differences and half the width of their intervals: as trained, with the carry left on, with statistics estimated again
     "none": ((-0.2, 0.3), (-3, 0.3), (-0.2, 0.3), "there is no difference to explain", "没有需要解释的差异"),
-    "carry": ((-0.5, 0.2), (0.1, 0.1), (-0.4, 0.1), "so what it costs comes from being evaluated without", "损失来自"),
-    "statistics": ((-0.5, 0.2), (-3, 0.3), (-0.1, 0.2), "no significant difference is left", "没有显著差异"),
-    "partly": ((-0.5, 0.2), (-3, 0.3), (-0.3, 0.2), "turn −0.50 into −0.30 points", "使 −0.50 变为 −0.30"),
+    "carry": ((-0.5, 0.2), (0.1, 0.1), (-0.4, 0.1), "−0.50 becomes +0.10, within ±0.30, so what it costs comes from", "所以它的损失来自"),
+    "statistics": ((-0.5, 0.2), (-3, 0.3), (-0.1, 0.2), "becomes −0.10, and no significant difference is left", "不再有显著差异"),
+    "partly": ((-0.5, 0.2), (-3, 0.3), (-0.3, 0.2), "−0.50 becomes −0.30, and the rest is", "使 −0.50 变为 −0.30，其余"),
     "weights": ((0.5, 0.2), (3, 0.3), (0.6, 0.2), "neither way of evaluating takes it away", "都不能消除它"),
 }
 
@@ -432,7 +432,9 @@ def test_why_a_late_shortcut_differs_follows_from_the_three_ways_of_evaluating(f
     assert rows["batch_res_late"]["training"] == pytest.approx(expected)
     for language, words in (("en", english), ("zh", chinese_words)):
         assert words in rendered(study, tables, folder / "why", "why", language)
-    assert "## Why" in texts.render(study, tables, folder / "why", "readme.en.jinja", "en", "")
+    readme = texts.render(study, tables, folder / "why", "readme.en.jinja", "en", "")
+    assert "## Why" in readme
+    assert f"| {numbers.points(expected)} | {numbers.points(ways[0][0])} [" in readme, "a row of the table of all ways"
 
 
 def test_where_not_every_way_of_evaluating_is_recorded_nothing_is_explained(small):
