@@ -409,9 +409,27 @@ def test_a_family_of_nothing_but_a_null_arm_decides_nothing(small):
 IN_EVERY_WAY = {"protocol": {"average_from": 7, "evaluate_with_carry": True}, "endpoint": "averaged", "margin": 0.3}
 REASONS = {  # differences and half the width of their intervals: as trained, with the carry left on, with statistics estimated again
     "none": ((-0.2, 0.3), (-3, 0.3), (-0.2, 0.3), "there is no difference to explain", "没有需要解释的差异"),
-    "carry": ((-0.5, 0.2), (0.1, 0.1), (-0.4, 0.1), "−0.50 becomes +0.10, within ±0.30, so what it costs comes from", "所以它的损失来自"),
-    "statistics": ((-0.5, 0.2), (-3, 0.3), (-0.1, 0.2), "becomes −0.10, and no significant difference is left", "不再有显著差异"),
-    "partly": ((-0.5, 0.2), (-3, 0.3), (-0.3, 0.2), "−0.50 becomes −0.30, and the rest is", "使 −0.50 变为 −0.30，其余"),
+    "carry": (
+        (-0.5, 0.2),
+        (0.1, 0.1),
+        (-0.4, 0.1),
+        "−0.50 becomes +0.10, within ±0.30, so what it costs comes from",
+        "所以它的损失来自",
+    ),
+    "statistics": (
+        (-0.5, 0.2),
+        (-3, 0.3),
+        (-0.1, 0.2),
+        "becomes −0.10, and no significant difference is left",
+        "不再有显著差异",
+    ),
+    "partly": (
+        (-0.5, 0.2),
+        (-3, 0.3),
+        (-0.3, 0.2),
+        "−0.50 becomes −0.30, and the rest is",
+        "使 −0.50 变为 −0.30，其余",
+    ),
     "weights": ((0.5, 0.2), (3, 0.3), (0.6, 0.2), "neither way of evaluating takes it away", "都不能消除它"),
 }
 
