@@ -182,6 +182,29 @@ def test_the_headline_has_the_null_arm_of_the_same_onset_beside_the_winner(small
         assert words not in rendered(*earlier, tmp_path, "headline", language), "another onset is no yardstick"
 
 
+@pytest.mark.parametrize(("averaged", "both"), [(0.9, True), (0.1, False)])
+def test_where_endpoints_disagree_on_the_best_learning_rate_both_are_said(tmp_path, averaged, both):
+    study, tables = tabulated(tmp_path, SMALL, {"endpoint": "averaged", "protocol": {"average_from": 7}})
+    summary = tables.summary.set_index("variant")
+    summary.loc["benchmark", "last5_mean"] = 0.95
+    summary.loc["lr_0.1", "averaged_mean"] = averaged
+    changed = Tables(**(vars(tables) | {"summary": summary.reset_index()}))
+    label = study.variants["lr_0.1"].label
+    said = f"By the mean of the weights since epoch 7 {label} is best, by the mean of the last 5 epochs benchmark"
+    for language, words in (("en", said), ("zh", "对权重取平均会消去")):
+        assert (words in rendered(study, changed, tmp_path, "varied", language)) is both
+    assert "95.00" in rendered(study, changed, tmp_path, "varied"), "both accuracies stand in the table"
+
+
+def test_contradicted_claims_are_listed_once(small):
+    study, tables, folder = small
+    changed = Tables(**(vars(tables) | {"claims": tables.claims.assign(verdict="contradicted")}))
+    for language, word, between in (("en", "Contradicted: “", "” and “"), ("zh", "。不成立：", "；")):
+        text = rendered(study, changed, folder, "headline", language)
+        assert text.count(word) == 1
+        assert between in text
+
+
 @pytest.mark.parametrize(
     ("low", "p_holm", "en", "zh"),
     [

@@ -335,8 +335,9 @@ def endpoints(study: Study, tables: Tables) -> list[str]:
 def numbers_varied(study: Study, tables: Tables) -> list[Row]:
     """Each number that the study varies: its `key`, `series`, and for each of these its `rows`, one a variant.
 
-    A row has the variant's `value`, its `accuracy` at the primary endpoint with `n` and `sd`, and by measure (`first_epoch`, at the
-    level that is judged, `swing`, `gap`, `train_accuracy`) the row of the table. `judged` are the rows with an outcome.
+    A row has the variant's `value`, the `mean` and `sd` of its accuracy at the primary endpoint and of `last5`, with `n`, and by measure
+    (`first_epoch`, at the level that is judged, `swing`, `gap`, `train_accuracy`) the row of the table. A series has the rows that are
+    `best` and `best_last5` by these means. `judged` are the rows with an outcome.
     """
     found = []
     for key, series in varied(study).items():
@@ -362,11 +363,16 @@ def _series_facts(study: Study, tables: Tables, series: Series) -> Row:
         accuracy = {
             "mean": summary.loc[name, f"{study.endpoint}_mean"],
             "sd": summary.loc[name, f"{study.endpoint}_sd"],
+            "last5": {key: summary.loc[name, f"last5_{key}"] for key in ("mean", "sd")},
         }
         rows.append(
             {"variant": name, "value": series.values.get(name), "n": summary.loc[name, "n"]} | accuracy | measures
         )
-    return {"common": series.common, "reference": series.reference, "level": level, "rows": rows}
+    best = {
+        "best": max(rows, key=lambda row: row["mean"]),
+        "best_last5": max(rows, key=lambda row: row["last5"]["mean"]),
+    }
+    return {"common": series.common, "reference": series.reference, "level": level, "rows": rows} | best
 
 
 def rows_of(table: Any) -> list[Row]:
