@@ -88,6 +88,7 @@ def test_every_decimal_in_a_text_is_in_a_table(small):
             | {f"{value:.3f}" for value in values}
         )
     known |= {f"{value:.1f}" for value in tables.stability["stable_epoch_mean"]}
+    known |= {f"{value:.1f}" for value in tables.decision_cost["ratio"]}
     epochs = tables.varied["learning_rate"][["mean", "low", "high"]].to_numpy(float).ravel()
     known |= {f"{abs(value):.1f}" for value in epochs}
     for text in (
@@ -194,6 +195,25 @@ def test_where_endpoints_disagree_on_the_best_learning_rate_both_are_said(tmp_pa
     for language, words in (("en", said), ("zh", "对权重取平均会消去")):
         assert (words in rendered(study, changed, tmp_path, "varied", language)) is both
     assert "95.00" in rendered(study, changed, tmp_path, "varied"), "both accuracies stand in the table"
+
+
+def test_the_costs_of_a_decision_stand_in_the_studys_readme(small):
+    study, tables, folder = small
+    for language, runs, epochs in (("en", "runs", "epochs"), ("zh", "次运行", "轮")):
+        text = texts.render(study, tables, folder, f"readme.{language}.jinja", language, "")
+        for row in facts.rows_of(tables.decision_cost):
+            found = re.search(rf"{row['runs']:,} {runs}[,，] ?{row['epochs']:,} {epochs} \|", text)
+            assert found, (language, row["endpoint"], row["design"])
+
+
+def test_the_share_of_chance_is_that_of_each_null_arm(tmp_path):
+    arms = {"other": {"label": "another order", "shortcut": {"kind": "fresh_order", "onset": 6}}}
+    study, tables = tabulated(tmp_path, SMALL, {"variants": arms})
+    head, _, *rows = rendered(study, tables, tmp_path, "cost").split("| endpoint |")[2].splitlines()
+    assert head == " null arm | another order |"
+    for (_, arms_of), line in zip(tables.variance.groupby("endpoint", sort=False), rows, strict=False):
+        for row, cell in zip(facts.rows_of(arms_of), line.split("|")[2:4], strict=True):
+            assert cell.strip().startswith(f"{100 * row['share_within']:.0f} % [{100 * row['low']:.0f}, ")
 
 
 def test_contradicted_claims_are_listed_once(small):

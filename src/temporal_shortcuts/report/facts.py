@@ -13,15 +13,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from temporal_shortcuts.analysis import costs
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, deciding_difference, pairs_needed
 from temporal_shortcuts.analysis.tables import Tables, read_sidecar
 from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
 from temporal_shortcuts.report import published
 from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
-from temporal_shortcuts.study import Study
+from temporal_shortcuts.study import Study, Variant
 from temporal_shortcuts.study.columns import WITH_CARRY
 from temporal_shortcuts.study.kinds import KINDS
-from temporal_shortcuts.study.outputs import carry_variants, explained_variants, varied_file
+from temporal_shortcuts.study.outputs import carry_variants, explained_variants, null_arms, varied_file
 from temporal_shortcuts.study.varied import Series, varied
 
 Row = dict[str, Any]
@@ -373,6 +374,45 @@ def _series_facts(study: Study, tables: Tables, series: Series) -> Row:
         "best_last5": max(rows, key=lambda row: row["last5"]["mean"]),
     }
     return {"common": series.common, "reference": series.reference, "level": level, "rows": rows} | best
+
+
+def decision_costs(tables: Tables) -> Row | None:
+    """What it takes to find the `difference`, in points: for each of `designs` (reference, design, df) and endpoint a row of the table.
+
+    `textbook` is the row of the report's way, and `least` that of the fewest epochs.
+    """
+    if tables.decision_cost is None:
+        return None
+    rows = rows_of(tables.decision_cost)
+    return _by_endpoint(rows, ("reference", "design", "df")) | {
+        "difference": rows[0]["difference"],
+        "textbook": next(row for row in rows if (row["endpoint"], row["design"]) == costs.TEXTBOOK),
+        "least": min(rows, key=lambda row: row["epochs"]),
+    }
+
+
+def chance_shares(study: Study, tables: Tables) -> Row | None:
+    """The share of the variance that lies within a seed: for each of `designs`, a trunk's null `arm`, and endpoint a row of the table."""
+    if tables.variance is None:
+        return None
+    rows = rows_of(tables.variance)
+    for row in rows:
+        trunk = row["reference"], row["kind"], row["onset"]
+        row["arm"] = next(name for name in null_arms(study) if _trunk(study.variants[name]) == trunk)
+    return _by_endpoint(rows, ("arm",))
+
+
+def _trunk(arm: Variant) -> tuple[str, str, int]:
+    assert arm.shortcut is not None
+    return arm.reference.name, arm.shortcut.kind, arm.shortcut.onset
+
+
+def _by_endpoint(rows: list[Row], columns: tuple[str, ...]) -> Row:
+    """Rows of a table arranged as `endpoints` (name -> a row for each design) and `designs` (what the columns say)."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["endpoint"], []).append(row)
+    return {"endpoints": found, "designs": list(dict.fromkeys(tuple(row[key] for key in columns) for row in rows))}
 
 
 def rows_of(table: Any) -> list[Row]:
