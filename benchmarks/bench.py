@@ -58,24 +58,8 @@ def study() -> Iterator[Row]:
     """
     subset()
     for width, goal in ((8, 3.0), (16, 2.2)):
-        overlay, work = BUILD / f"width{width}.yaml", BUILD / f"work{width}"
-        config = yaml.safe_load((HERE / "study.yaml").read_text())
-        config |= {
-            "extends": str(ROOT / "config.yaml"),
-            "results": f"build/bench/results{width}",
-            "work": f"build/bench/work{width}",
-        }
-        config["protocol"]["width"] = width
-        overlay.write_text(yaml.safe_dump(config))
-        snakemake("data", "--configfile", str(overlay))
-        ours = seconds_of(lambda overlay=overlay: snakemake("records", "--configfile", str(overlay)))
-        started = time.perf_counter()
-        lines = textbook(next((work / "data").iterdir()), width)
-        theirs = time.perf_counter() - started
-        yield row("study", f"width {width}, 3 epochs: this pipeline, two jobs at once", ours, "s")
-        yield row("study", f"width {width}, 3 epochs: the textbook way", theirs, "s")
-        yield row("study", f"width {width}, 3 epochs: textbook / pipeline", theirs / ours, "x")
-
+        ours, theirs, lines, work = timed(width, 3, 2)
+        yield from ratio(width, 3, ours, theirs)
         logs = "".join(path.read_text() for path in (work / "logs" / "segment").glob("*.log"))
         epochs = [float(seconds) for seconds in re.findall(r"^epoch .* ([0-9.]+) s$", logs, re.MULTILINE)]
         their_epochs = [sum(map(float, line.split(",")[2:4])) for line in lines if line.count(",") == 5]
@@ -83,14 +67,14 @@ def study() -> Iterator[Row]:
         theirs = theirs - sum(their_epochs) + PUBLISHED_SHOWN * mean(their_epochs)
         yield row("study", f"width {width}: seconds of an epoch, one of two jobs at once", mean(epochs), "s")
         yield row("study", f"width {width}: seconds of an epoch, the textbook way", mean(their_epochs), "s")
-        ratio = theirs / ours
+        reckoned = theirs / ours
         yield row(
             "study",
             f"width {width}, 50 epochs, from these: textbook / pipeline",
-            ratio,
+            reckoned,
             "x",
             f"at least {goal}",
-            ratio >= goal,
+            reckoned >= goal,
         )
         peak = max(
             pd.read_csv(path, sep="\t")["max_rss"].max() for path in (work / "benchmarks" / "segment").glob("*.tsv")
@@ -104,6 +88,39 @@ def study() -> Iterator[Row]:
             limit,
             peak <= 1000 if limit else None,
         )
+
+
+def full() -> Iterator[Row]:
+    """The seven published variants in their full length, with one seed, timed whole. An hour and a half, and only by its name."""
+    subset()
+    for width, goal in ((8, 4.0), (16, 2.5)):
+        ours, theirs, _, _ = timed(width, 50, 41)
+        yield from ratio(width, 50, ours, theirs, goal)
+
+
+def timed(width: int, epochs: int, onset: int) -> tuple[float, float, list[str], Path]:
+    """Seconds of this pipeline and of the textbook's way for so many epochs, the lines that the latter printed, and our work folder."""
+    name = f"width{width}-epochs{epochs}"
+    overlay, work = BUILD / f"{name}.yaml", BUILD / "work" / name
+    config = yaml.safe_load((HERE / "study.yaml").read_text())
+    places = {"extends": str(ROOT / "config.yaml"), "results": f"build/bench/results/{name}"}
+    config |= places | {"work": str(work.relative_to(ROOT))}
+    config["protocol"] |= {"width": width, "epochs": epochs}
+    for variant in config["variants"].values():
+        variant["shortcut"]["onset"] = onset
+    overlay.write_text(yaml.safe_dump(config))
+    snakemake("data", "--configfile", str(overlay))
+    ours = seconds_of(lambda: snakemake("records", "--configfile", str(overlay)))
+    started = time.perf_counter()
+    lines = textbook(next((work / "data").iterdir()), width, epochs, onset)
+    return ours, time.perf_counter() - started, lines, work
+
+
+def ratio(width: int, epochs: int, ours: float, theirs: float, goal: float | None = None) -> Iterator[Row]:
+    what, met = f"width {width}, {epochs} epochs", None if goal is None else theirs / ours >= goal
+    yield row("study", f"{what}: this pipeline, two jobs at once", ours, "s")
+    yield row("study", f"{what}: the textbook way", theirs, "s")
+    yield row("study", f"{what}: textbook / pipeline", theirs / ours, "x", f"at least {goal}" if goal else "", met)
 
 
 def subset() -> None:
@@ -130,22 +147,18 @@ def snakemake(*arguments: str, folder: Path = ROOT, options: tuple[str, ...] = (
     return done.stdout + done.stderr
 
 
-def textbook(data: Path, width: int) -> list[str]:
+def textbook(data: Path, width: int, epochs: int, onset: int) -> list[str]:
     """What the textbook script prints: a line an epoch."""
-    command = [
-        sys.executable,
-        str(HERE / "textbook.py"),
-        "--data",
-        str(data),
-        "--width",
-        str(width),
-        "--epochs",
-        "3",
-        "--onset",
-        "2",
-    ]
+    command = [sys.executable, str(HERE / "textbook.py"), "--data", str(data), "--width", str(width)]
     environment = {key: value for key, value in os.environ.items() if key not in MALLOC}
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout.splitlines()
+    done = subprocess.run(
+        [*command, "--epochs", str(epochs), "--onset", str(onset)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    return done.stdout.splitlines()
 
 
 def seconds_of(action: Any) -> float:
@@ -293,27 +306,36 @@ def sharing() -> Iterator[Row]:
 
 
 PARTS = {part.__name__: part for part in (sharing, start, graph, price, exactness, steps, study)}
+BY_NAME = {"full": full}
+"""Too long for every run; it has a folder of its own in results/."""
 
 
 def plan(names: list[str], archive: Path = ARCHIVE) -> tuple[list[str], dict[str, str]]:
     """Which of the named parts, or of all, can be measured here; and for each other one why it cannot."""
     wanted = names or list(PARTS)
     here = Path(os.path.relpath(archive))
-    lacking = {} if archive.is_file() else {"study": f"{here}, the images that it is timed with, is not there"}
+    why = f"{here}, the images that it is timed with, is not there"
+    lacking = {} if archive.is_file() else {"study": why, "full": why}
     return [name for name in wanted if name not in lacking], {name: lacking[name] for name in wanted if name in lacking}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help=f"of {', '.join(PARTS)}; without any, all")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        choices=[[], *PARTS, *BY_NAME],
+        help=f"of {', '.join([*PARTS, *BY_NAME])}; without any, all but the last",
+    )
     names, left_out = plan(parser.parse_args().parts)
     for name, reason in left_out.items():
         print(f"{name} is left out: {reason}", flush=True)
     began = time.perf_counter()
-    rows = [measurement for name in names for measurement in PARTS[name]()]
+    rows = [measurement for name in names for measurement in (PARTS | BY_NAME)[name]()]
     minutes = (time.perf_counter() - began) / 60
     print(f"{minutes:.1f} minutes")
-    if set(PARTS) == {*names, *left_out}:
+    whole = {frozenset(PARTS): HERE / "results", frozenset(BY_NAME): HERE / "results" / "full"}
+    if rows and (folder := whole.get(frozenset({*names, *left_out}))):
         machine = {
             "date": datetime.now(UTC).date().isoformat(),
             "processor": _processor(),
@@ -321,7 +343,7 @@ def main() -> None:
             "minutes": round(minutes, 1),
         }
         # what is not whole takes the place of nothing that was
-        folder = BUILD / "results" if left_out else HERE / "results"
+        folder = BUILD / "results" if left_out else folder
         report.write(folder, pd.DataFrame(rows), machine, left_out)
         print(f"To look at: {os.path.relpath(folder)}/README.md")
 

@@ -44,7 +44,7 @@ def write(folder: Path, rows: pd.DataFrame, machine: dict[str, Any], left_out: M
         f"calls itself {machine['processor']}. Ratios are of measurements made one after the other in that run.",
         "",
         *(f"Not measured: {name}, because {reason}." for name, reason in left_out.items()),
-        *([] if "study" in left_out else [STUDY]),
+        *([STUDY] if rows["what"].str.contains("from these").any() else []),
         "",
         "![speed](speed.svg)",
     ]
@@ -56,6 +56,8 @@ def write(folder: Path, rows: pd.DataFrame, machine: dict[str, Any], left_out: M
                 f"| {one.what} | {one.value:.3g} {one.unit} | {one.goal} | {mark(one.met)} |"
                 for one in here.itertuples()
             ]
+    if (folder / "full").is_dir():
+        lines += ["", "In the published length, timed whole: [full](full/README.md)."]
     (folder / "README.md").write_text("\n".join([*lines, ""]))
 
 
