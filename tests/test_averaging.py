@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import tiny
 import torch
 
 from temporal_shortcuts.analysis import records
-from temporal_shortcuts.study import columns
+from temporal_shortcuts.study import Study, columns
 from temporal_shortcuts.study.outputs import carry_variants
 from temporal_shortcuts.training.averaging import WeightAverage, re_estimated
 from temporal_shortcuts.training.states import read_facts, read_state
@@ -27,18 +29,35 @@ def without_averages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key in (*columns.COLUMNS, columns.WITH_CARRY)} for row in rows]
 
 
-@pytest.mark.parametrize("average_from", [1, 3])
-def test_no_step_of_training_changes_and_branches_keep_the_mean(tmp_path: Path, average_from: int) -> None:
-    """Shared prefixes end as runs of their own, before, at and after the onset; without the mean, weights and rows are the same."""
-    study = tiny.tiny_study(variants=VARIANTS, average_from=average_from)
-    plain = tiny.tiny_study(variants=VARIANTS)
-    averaged, bare = tiny.train_study(study, tmp_path / "averaged"), tiny.train_study(plain, tmp_path / "plain")
+States = Callable[[int | None], tuple[Study, dict[str, Path]]]
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> States:
+    """A study of all kinds and its final states, the mean being taken from an epoch on, or not at all; each is trained once."""
+
+    @cache
+    def trained(average_from: int | None) -> tuple[Study, dict[str, Path]]:
+        averaging = {} if average_from is None else {"average_from": average_from}
+        study = tiny.tiny_study(variants=VARIANTS, **averaging)
+        return study, tiny.train_study(study, tmp_path_factory.mktemp("states"))
+
+    return trained
+
+
+@pytest.mark.parametrize(("average_from", "alone"), [(1, ("benchmark", "epoch_res")), (3, tuple(VARIANTS))])
+def test_no_step_of_training_changes_and_branches_keep_the_mean(
+    states: States, tmp_path: Path, average_from: int, alone: tuple[str, ...]
+) -> None:
+    """Without the mean, weights and rows are the same. Branches end as runs that share nothing, before, at and after the onset."""
+    (study, averaged), (_, bare) = states(average_from), states(None)
     for name in VARIANTS:
         facts, before = read_facts(averaged[name]), read_facts(bare[name])
         assert without_averages(facts["rows"]) == before["rows"]
         assert (facts["final"], facts["correct"]) == (before["final"], before["correct"])
-        alone = tiny.train(tiny.scratch(study, name), tmp_path / "alone")
-        assert alone.read_bytes() == averaged[name].read_bytes(), name
+    for name in alone:
+        state = tiny.train(tiny.scratch(study, name), tmp_path)
+        assert state.read_bytes() == averaged[name].read_bytes(), name
 
 
 def test_a_run_that_is_stopped_at_each_step_ends_as_one_that_is_not(tmp_path: Path) -> None:
@@ -104,11 +123,10 @@ def test_statistics_estimated_again_are_those_of_the_images_and_the_network_is_l
     assert all(torch.equal(tensor, before[name]) for name, tensor in trainer.network.state_dict().items())
 
 
-def test_with_carry_and_without_are_one_number_where_nothing_is_carried(tmp_path: Path) -> None:
-    study = tiny.tiny_study(variants=VARIANTS, average_from=3)
-    states = tiny.train_study(study, tmp_path)
+def test_with_carry_and_without_are_one_number_where_nothing_is_carried(states: States) -> None:
+    _, averaged = states(3)
     for name in ("benchmark", "fresh_order"):
-        row = read_facts(states[name])["rows"][-1]
+        row = read_facts(averaged[name])["rows"][-1]
         assert row["averaged_test_accuracy_with_carry"] == row["averaged_test_accuracy"]
         assert row["test_accuracy_with_carry"] == row["test_accuracy"]
 

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,27 +99,42 @@ def deaths(kind: str, onset: int, segment: Segment) -> Iterator[str]:
     yield f"{stages[(onset + len(kind)) % 3]} OUTPUT"
 
 
+Alone = Callable[[Mapping[str, Any] | None], bytes]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    """The final state of a run with a shortcut that is trained from epoch 0 in one go, in this process; each is trained once."""
+
+    @cache
+    def state(key: str) -> bytes:
+        return tiny.train_alone(tmp_path_factory.mktemp("alone"), json.loads(key)).read_bytes()
+
+    return lambda shortcut: state(json.dumps(shortcut, sort_keys=True))
+
+
 @pytest.mark.parametrize(("kind", "onset"), [*kinds_and_onsets()])
-def test_killed_before_in_and_after_the_onset(forks: Forks, data: Path, tmp_path: Path, kind: str, onset: int) -> None:
+def test_killed_before_in_and_after_the_onset(
+    forks: Forks, data: Path, alone: Alone, tmp_path: Path, kind: str, onset: int
+) -> None:
     """Shares its prefix, saves at every step, is killed with SIGKILL: ends as the run that is trained alone in one go."""
     for job in chain_of_jobs(forks, kind, onset, data, tmp_path / "killed"):
         for moment in deaths(kind, onset, job.segment):
             job.die(moment, EVERY_STEP)
         final = job.finish(EVERY_STEP)
         assert [path.name for path in (tmp_path / "killed" / "segments" / job.segment.state).iterdir()] == ["lock"]
-    alone = tiny.train_alone(tmp_path / "alone", tiny.KINDS[kind] | {"onset": onset})
-    assert final.read_bytes() == alone.read_bytes()
+    assert final.read_bytes() == alone(tiny.KINDS[kind] | {"onset": onset})
 
 
 @pytest.mark.parametrize("kind", tiny.KINDS)
-def test_killed_without_states_within_epochs(forks: Forks, data: Path, tmp_path: Path, kind: str) -> None:
+def test_killed_without_states_within_epochs(forks: Forks, data: Path, alone: Alone, tmp_path: Path, kind: str) -> None:
     """An epoch that is killed is trained again from its beginning."""
     study = tiny.tiny_study(variants={"it": tiny.variant(kind, 2)})
     job = Job(forks, study, tiny.scratch(study, "it"), data, tmp_path / "killed")
     for moment in ("step 1 2", "evaluated 2"):
         job.die(moment, NEVER)
     final = job.finish(NEVER)
-    assert final.read_bytes() == tiny.train_alone(tmp_path / "alone", tiny.KINDS[kind] | {"onset": 2}).read_bytes()
+    assert final.read_bytes() == alone(tiny.KINDS[kind] | {"onset": 2})
 
 
 def test_killed_at_random_instants(forks: Forks, data: Path, tmp_path: Path) -> None:
@@ -233,9 +249,8 @@ def finals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("name", SHARING)
-def test_a_branch_equals_the_run_from_scratch(finals: dict[str, Path], tmp_path: Path, name: str) -> None:
-    alone = tiny.train_alone(tmp_path, SHARING[name].get("shortcut"))
-    assert finals[name].read_bytes() == alone.read_bytes()
+def test_a_branch_equals_the_run_from_scratch(finals: dict[str, Path], alone: Alone, name: str) -> None:
+    assert finals[name].read_bytes() == alone(SHARING[name].get("shortcut"))
 
 
 @pytest.mark.parametrize("name", list(SHARING)[1:])
@@ -264,11 +279,16 @@ def test_until_its_onset_a_run_is_the_benchmark(finals: dict[str, Path], name: s
     )  # one bit of one weight need not show in a loss at once
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The numbers of a run without a shortcut."""
+    return tiny.numbers(tiny.train_alone(tmp_path_factory.mktemp("plain"), evaluate_with_carry=False))
+
+
 @pytest.mark.parametrize("kind", [kind for kind in tiny.KINDS if "strength" in tiny.KINDS[kind]])
-def test_strength_0_is_the_benchmark(tmp_path: Path, kind: str) -> None:
+def test_strength_0_is_the_benchmark(plain: dict[str, Any], tmp_path: Path, kind: str) -> None:
     zero = tiny.train_alone(tmp_path, tiny.KINDS[kind] | {"onset": 1, "strength": 0.0}, evaluate_with_carry=False)
-    plain = tiny.train_alone(tmp_path, evaluate_with_carry=False)
-    assert tiny.numbers(zero) == tiny.numbers(plain)
+    assert tiny.numbers(zero) == plain
     assert any(name.startswith("shortcut.") for name in read_state(zero)[0])
 
 
