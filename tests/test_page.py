@@ -77,6 +77,16 @@ def test_it_holds_every_claim_run_and_measure(demo: Path) -> None:
     assert set(drawn["differences"]) == set(pages.endpoints_of(load_resolved(DEMO / "study.json"), tables).values())
 
 
+def test_the_declared_endpoint_comes_first_and_another_is_named(tmp_path: Path) -> None:
+    folder = DEMO.parent / "decide"
+    write(folder, tmp_path / "decide.html")
+    text = (tmp_path / "decide.html").read_text(encoding="utf-8")
+    assert re.search(r'id="differences-choice"><option[^>]*>([^<]*)<', text)[1] == "averaged weights"
+    assert "decided by averaged weights unless another endpoint is named" in text
+    assert text.count(">last 5 epochs</span></td>") == 1, "the claim on the learning rates"
+    assert text.count(">averaged weights, statistics re-estimated</span></td>") == 2
+
+
 def test_a_curve_is_the_mean_over_the_seeds(demo: Path) -> None:
     metrics = Tables.read(DEMO).metrics
     own = metrics[metrics["variant"] == "lr_0.1"].groupby("epoch")["test_accuracy"]

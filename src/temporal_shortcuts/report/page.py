@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.files import write_atomically
-from temporal_shortcuts.report import texts
+from temporal_shortcuts.report import facts, texts
 from temporal_shortcuts.report.figures.style import colour_of, span
 from temporal_shortcuts.report.wording import endpoint_head
 from temporal_shortcuts.study import Study
@@ -60,7 +60,9 @@ def _content(study: Study, tables: Tables) -> dict[str, Any]:
         "study": study,
         "images": study.evaluated,
         "script": get_plotlyjs(),
-        "claims": tables.claims.to_dict("records"),
+        "claims": facts.claims_of(study, tables),
+        "primary": study.endpoint,
+        "endpoints": endpoints_of(study, tables),
         "verdicts": Counter(tables.claims["verdict"]),
         "variants": [_look(study, name) for name in study.variants],
         "at_first": at_first(tables),
@@ -101,9 +103,8 @@ def _lighter(colour: str, share: float) -> str:
 
 
 def endpoints_of(study: Study, tables: Tables) -> dict[str, str]:
-    """The endpoints that a study's tables have, and how the page calls them."""
-    names = [column.removesuffix("_mean") for column in tables.summary if column.endswith("_mean")]
-    return {name: endpoint_head(study, name) for name in names}
+    """The endpoints that a study's tables have, the primary one first, and how the page calls them."""
+    return {name: endpoint_head(study, name) for name in facts.endpoints(study, tables)}
 
 
 def summary_table(study: Study, tables: Tables) -> dict[str, Any]:
@@ -241,11 +242,9 @@ def _plain(values: Iterable[Any]) -> list[Any]:
 
 def differences(study: Study, tables: Tables) -> dict[str, dict[str, Any]]:
     """Each endpoint -> the figure of its comparisons: a row each, with the mean difference and its 95 % interval."""
-    names = endpoints_of(study, tables)
-    groups = tables.comparisons.groupby("endpoint", sort=False)
-    return {
-        names.get(str(endpoint), str(endpoint)): _forest(study, rows.to_dict("records")) for endpoint, rows in groups
-    }
+    groups = dict(list(tables.comparisons.groupby("endpoint", sort=False)))
+    called = {name: head for name, head in endpoints_of(study, tables).items() if name in groups}
+    return {head: _forest(study, facts.rows_of(groups[name])) for name, head in called.items()}
 
 
 def _forest(study: Study, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
