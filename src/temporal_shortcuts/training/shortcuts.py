@@ -197,8 +197,11 @@ class Centred(BatchRes):
 class Matched(BatchRes):
     """`matched`: the carry of `batch_res`, brought to the mean and standard deviation that x has in each channel of this batch.
 
-    These are detached too: no gradient flows through what is carried.
+    These are detached too: no gradient flows through what is carried. In evaluation there is no carry: it would have the moments of the
+    images that are evaluated together, which say of sorted ones what class they are.
     """
+
+    carries = False
 
     def carry(self, place: int, x: Tensor) -> Tensor | None:
         carry = super().carry(place, x)
