@@ -62,8 +62,8 @@ schema: $(VENV)/.done  ## Write the JSON Schema of a study's file, for editors, 
 plan: $(VENV)/.done  ## What it takes to decide a study's open claims: make plan STUDY=laptop HOURS=2
 	python workflow/scripts/plan.py --study results/$(or $(STUDY),laptop)/study.json --cores $(CORES) $(if $(HOURS),--hours $(HOURS))
 
-bench: $(VENV)/.done  ## Measure speed, as ratios, and write benchmarks/results/.
-	python benchmarks/bench.py
+bench: $(VENV)/.done  ## Measure speed, as ratios, and write benchmarks/results/; the published length alone: make bench PARTS=full
+	python benchmarks/bench.py $(PARTS)
 
 clean:  ## Remove what is made outside results/.
 	rm -rf build work .snakemake

@@ -91,7 +91,9 @@ def study() -> Iterator[Row]:
 
 
 def full() -> Iterator[Row]:
-    """The seven published variants in their full length, with one seed, timed whole. An hour and a half, and only by its name."""
+    """The seven published variants in their full length, with one seed, timed whole. An hour and a half, and only by its name:
+    `make bench PARTS=full`.
+    """
     subset()
     for width, goal in ((8, 4.0), (16, 2.5)):
         ours, theirs, _, _ = timed(width, 50, 41)
