@@ -46,12 +46,10 @@ report: $(VENV)/.done  ## Snakemake's HTML report of a study: make report STUDY=
 
 .PHONY: page crate
 page: $(VENV)/.done  ## One HTML file of a study's results, to open in a browser: make page STUDY=laptop
-	snakemake page --cores 1 --configfile studies/$(or $(STUDY),demo).yaml
-	@echo "To look at: build/$(or $(STUDY),demo).html"
+	snakemake page --cores 1 --configfile $$(python workflow/scripts/file_of.py $(or $(STUDY),demo))
 
 crate: $(VENV)/.done  ## A study's results with all that made them, as an RO-Crate for an archive: make crate STUDY=laptop
-	snakemake crate --cores 1 --configfile studies/$(or $(STUDY),demo).yaml
-	@echo "To archive: build/$(or $(STUDY),demo)-crate.zip"
+	snakemake crate --cores 1 --configfile $$(python workflow/scripts/file_of.py $(or $(STUDY),demo))
 
 watch: $(VENV)/.done  ## A live view of what is training.
 	python workflow/scripts/watch.py --study results/$(or $(STUDY),demo)/study.json

@@ -1,6 +1,6 @@
 """Temporal shortcuts, reproduced: from a study to its tables, figures and README.
 
-    snakemake --cores all                                        the published protocol (config.yaml; needs a GPU or days)
+    snakemake --cores all                                        the published protocol (config.yaml; needs a GPU, for hours)
     snakemake --cores 2 --configfile studies/demo.yaml           the demo, in minutes
     snakemake NAME --cores 2 --configfile studies/demo.yaml      one variant with all its seeds, or a stage:
                                                                  data, records, tables, figures, readme, page, crate

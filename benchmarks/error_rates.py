@@ -70,7 +70,7 @@ def draw(
     """Accuracies in percent, in whole test images, by endpoint, variant and seed."""
     step, values = 100 / images, {}
     luck = {seed: rng.normal(0, LUCK) for seed in STUDY["seeds"]}
-    for endpoint in {claim["endpoint"] for claim in CLAIMS}:
+    for endpoint in dict.fromkeys(claim["endpoint"] for claim in CLAIMS):
         spread = deviation * NOISY.get(endpoint, 1.0) / sqrt(2)
         values[endpoint] = {}
         for name, variant in STUDY["variants"].items():

@@ -25,12 +25,23 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+from temporal_shortcuts.errors import main  # noqa: E402
+from temporal_shortcuts.files import write_atomically  # noqa: E402
+
 STEP = Path(__file__).with_name("step.py")
-PRECISIONS, COMPILED, JOBS = ("fp32", "tf32", "bf16"), (False, True), (1, 2, 4)
+PRECISIONS, LAYOUTS, COMPILED, JOBS = (
+    ("fp32", "tf32", "bf16"),
+    ("channels_last", "contiguous"),
+    (False, True),
+    (1, 2, 4),
+)
 RECORD = (".csv", ".json", ".correct.npy")
 
 
-def main() -> None:
+def program() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it started is ended, as for Ctrl-C
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", type=Path, default=ROOT / "config.yaml", help="the study's file")
     parser.add_argument("--wheels", type=Path, help="folder of wheels of what the machine lacks")
@@ -38,7 +49,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/gpu"), help="for packages, data, states and logs")
     parser.add_argument("--minutes", type=float, default=24 * 60.0, help="after which it stops, to be gone on with")
     parser.add_argument("--jobs", type=int, help="training jobs at once; as many as were quickest if not given")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement of speed")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement of speed")
+    parser.add_argument(
+        "--speed-minutes", type=float, default=3.0, help="for all of them; the study's own way comes first"
+    )
     parser.add_argument("--skip", nargs="*", default=[], choices=["exact", "speed", "study"], help="parts to leave out")
     parser.add_argument("--epoch", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -96,7 +110,10 @@ def equip(wheels: Path | None, work: Path) -> None:
             "--target",
             str(site),
         ]
-        subprocess.run([*pip, *files], check=True)
+        if status := subprocess.run([*pip, *files]).returncode:
+            sys.exit(
+                f"error: pip ended with status {status}, see above: are the wheels of this Python, {sys.version.split()[0]}?"
+            )
         (site / "complete").touch()
     places = [str(ROOT / "src"), *([str(site)] if site.is_dir() else [])]
     sys.path[:0] = places
@@ -114,11 +131,9 @@ def show_gpu(device: str) -> None:
 
 def read(file: Path, work: Path) -> Any:
     """The study, its results and work in the work folder: a bare machine need not be able to write elsewhere."""
-    from temporal_shortcuts import api, errors
+    from temporal_shortcuts import api
 
-    found: list[Any] = []
-    errors.main(lambda: found.append(api.read_study(file, placed(work))))
-    return found[0]
+    return api.read_study(file, placed(work))
 
 
 def placed(work: Path) -> dict[str, Any]:
@@ -160,20 +175,19 @@ def snakemake(args: argparse.Namespace, end: float, *targets: str, jobs: int = 1
 
 
 def collect(args: argparse.Namespace) -> None:
-    """Copy records that are whole: the table is written last, so where it is the others are."""
-    results, copies = args.work / "results", args.out / "results"
+    """Copy records that are whole: the table is written last, here as there, so where it is the others are."""
+    results, copies, packed = args.work / "results", args.out / "results", args.out / "records.tar.gz"
     new = [one for one in results.glob("*/records/*/*.csv") if not (copies / one.relative_to(results)).is_file()]
     for table in new:
         copy = copies / table.relative_to(results)
-        copy.parent.mkdir(parents=True, exist_ok=True)
         for suffix in reversed(RECORD):
-            shutil.copy(table.with_suffix(suffix), copy.with_suffix(suffix))
+            write_atomically(copy.with_suffix(suffix), table.with_suffix(suffix).read_bytes())
         say(f"a record more: {copy.relative_to(args.out)}")
-    if new:
-        whole = args.out / "records.tar.gz"  # for where few files come back
-        with tarfile.open(whole.with_suffix(".writing"), "w:gz") as archive:
+    tables = list(copies.glob("*/records/*/*.csv"))
+    if tables and not (packed.is_file() and packed.stat().st_mtime_ns > max(one.stat().st_mtime_ns for one in tables)):
+        with tarfile.open(packed.with_suffix(".writing"), "w:gz") as archive:  # for where few files come back
             archive.add(copies, "results")
-        whole.with_suffix(".writing").replace(whole)
+        packed.with_suffix(".writing").replace(packed)
 
 
 # -- 1: is it exact? ---------------------------------------------------------------------------------------------------
@@ -239,16 +253,19 @@ def measure_speed(args: argparse.Namespace, study: Any, end: float) -> None:
     known = list(csv.DictReader(file.open())) if file.is_file() else []
     done = {tuple(row[name] for name in columns[:-1]) for row in known}
     device, width = study.protocol.device, study.protocol.width
-    precisions = PRECISIONS if device == "cuda" else ("fp32",)
+    own, given = study.protocol.precision, PRECISIONS if device == "cuda" else ("fp32",)
+    precisions = sorted(given, key=lambda one: one != own)  # the study's own first, compiled ways last
+    until = min(end, time.monotonic() + 60 * args.speed_minutes)
     with file.open("a", newline="") as out:
         if not known:
             csv.writer(out).writerow(columns)
-        for way in itertools.product(precisions, ("channels_last", "contiguous"), COMPILED, JOBS):
-            precision, layout, compiled, jobs = way
+        for compiled, precision, layout, jobs in itertools.product(COMPILED, precisions, LAYOUTS, JOBS):
+            way = (precision, layout, compiled, jobs)
             if tuple(map(str, way)) in done:
                 continue
-            if time.monotonic() + 3 * args.seconds >= end:
-                raise TimeIsUp
+            if time.monotonic() + 3 * args.seconds >= until:
+                say("the time for measuring speed is up; the ways that are left are measured by a later call")
+                break
             options = [
                 "--device",
                 "cuda" if device == "cuda" else "cpu",
@@ -260,7 +277,8 @@ def measure_speed(args: argparse.Namespace, study: Any, end: float) -> None:
             options += ["--seconds", str(args.seconds)]
             options += ["--contiguous"] * (layout == "contiguous") + ["--compile"] * compiled
             try:
-                speed = sum(128 / one["step"]["none"] for one in measured(jobs, *options))
+                found = measured(jobs, *options, timeout=until - time.monotonic())
+                speed = sum(128 / one["step"]["none"] for one in found)
             except (RuntimeError, ValueError) as error:
                 speed = 0.0
                 say(f"{', '.join(map(str, way))}: cannot be measured here ({error})")
@@ -301,4 +319,4 @@ def train(args: argparse.Namespace, study: Any, end: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(program)

@@ -12,6 +12,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -188,18 +189,34 @@ MALLOC = {
 """As workflow/rules/common.smk gives it to training jobs."""
 
 
-def measured(jobs: int, *arguments: str) -> list[dict[str, Any]]:
-    """What `jobs` processes of this program measure side by side: they wait for each other when they are warm."""
+def measured(jobs: int, *arguments: str, timeout: float | None = None) -> list[dict[str, Any]]:
+    """What `jobs` processes of this program measure side by side: they wait for each other when they are warm.
+
+    Raises `RuntimeError` where one of them fails, or they have not ended after `timeout` seconds; none is left running.
+    """
     command = [sys.executable, __file__, *arguments]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen(command, env=os.environ | MALLOC, **pipes) for _ in range(jobs)]
-    for process in processes:
-        if process.stdout.readline() != "ready\n":
-            raise RuntimeError(f"{' '.join(command)} ended with status {process.wait()}")
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    return [json.loads(process.communicate()[0]) for process in processes]
+    late = threading.Timer(timeout or threading.TIMEOUT_MAX, lambda: [process.kill() for process in processes])
+    late.daemon = True
+    late.start()
+    try:
+        for process in processes:
+            if process.stdout.readline() != "ready\n":
+                raise RuntimeError(f"{' '.join(command)} ended with status {process.wait()}")
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        ends = [process.communicate()[0] for process in processes]
+        for process in processes:
+            if process.returncode:
+                raise RuntimeError(f"{' '.join(command)} ended with status {process.returncode}")
+        return [json.loads(end) for end in ends]
+    finally:
+        late.cancel()
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def tabulated(folder: Path, *overlays: str | Mapping[str, Any]) -> tuple[Study, 
     """A study with invented records and its tables, all written into `folder`; made once in a session and copied then."""
     study = study_of(*overlays)
     shutil.copytree(_made(study.text()), folder, dirs_exist_ok=True)
-    return study, Tables.read(folder)
+    return study, Tables.read(folder, study)
 
 
 @cache

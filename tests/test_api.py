@@ -162,7 +162,7 @@ def test_a_wheel_is_whole(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from temporal_shortcuts.analysis.tables import Tables\n"
         "from temporal_shortcuts.report import texts; from temporal_shortcuts.study import load_resolved\n"
-        "texts.write_texts(load_resolved('study.json'), Tables.read(Path()), Path()); print(texts.__file__)"
+        "study = load_resolved('study.json'); texts.write_texts(study, Tables.read(Path(), study), Path()); print(texts.__file__)"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
     done = subprocess.run(

@@ -125,7 +125,7 @@ def test_statistics_estimated_again_are_those_of_the_images_and_the_network_is_l
 
 def test_with_carry_and_without_are_one_number_where_nothing_is_carried(states: States) -> None:
     _, averaged = states(3)
-    for name in ("benchmark", "fresh_order"):
+    for name in ("benchmark", "fresh_order", "one_bit"):
         row = read_facts(averaged[name])["rows"][-1]
         assert row["averaged_test_accuracy_with_carry"] == row["averaged_test_accuracy"]
         assert row["test_accuracy_with_carry"] == row["test_accuracy"]

@@ -108,6 +108,21 @@ def test_the_confirming_study_has_the_candidate_fresh_seeds_and_the_test_images(
     assert "# Chosen of 2: late, with a difference of +0.20 points and a lower bound of" in text
 
 
+def test_a_benchmark_that_is_back_at_a_default_of_its_own_is_confirmed_as_it_is() -> None:
+    """The protocol has what the benchmark has not, in settings that study.json leaves out at their defaults."""
+    config = changed(EXPLORING, ("protocol", "optimizer"), "nesterov")
+    config = changed(config, ("protocol", "label_smoothing"), 0.1)
+    for name in config["variants"]:
+        config["variants"][name] = {"label_smoothing": 0} | config["variants"][name] | {"optimizer": "sgd"}
+    made = resolve(yaml.safe_load(choice.confirming(resolve(config), comparisons(FOUND), DATA)))
+    assert {(one.settings.optimizer, one.settings.label_smoothing) for one in made.variants.values()} == {("sgd", 0)}
+
+
+def test_what_a_claim_names_in_any_place_is_no_candidate() -> None:
+    config = changed(EXPLORING, ("claims", 0, "than"), "early")
+    assert [variant.name for variant in resolve(config).candidates] == ["late"]
+
+
 @pytest.mark.parametrize("schedules", [[20, 4], [20], None])
 def test_each_schedule_has_its_own_benchmark_in_whatever_order(schedules: list[int] | None) -> None:
     """Also where the benchmark, and not the protocol, says what the exploring study's schedule is."""
@@ -163,6 +178,10 @@ def test_the_file_is_made_with_the_tables_and_no_other_may_stand(tmp_path: Path)
     done = regenerate(clone)
     assert done.returncode == 2
     assert "studies/confirming.yaml" in done.stderr, "what is no study is named"
+    made.write_text(yaml.safe_dump({**EXPLORING, "study": "confirming", "confirm": None}))
+    done = regenerate(clone)
+    assert done.returncode == 2
+    assert "confirming.yaml: it was written by hand" in done.stderr, "a study of one's own is not written over"
     made.unlink()
     done = regenerate(clone)
     assert done.returncode == 0, done.stderr

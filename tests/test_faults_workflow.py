@@ -218,7 +218,7 @@ def test_a_signal_ends_in_a_state_from_which_the_same_command_goes_on(
 
 
 def test_a_run_that_diverges_is_a_result_and_stands_in_every_table_figure_and_text(done: Workplace) -> None:
-    read = Tables.read(done.results)
+    read = Tables.read(done.results, study_of(done))
     assert read.runs.set_index("variant").loc["wild", "diverged_epoch"] in (1, 2)
     assert read.summary.set_index("variant")["diverged"].to_dict() == {"benchmark": 0, "batch_res_late": 0, "wild": 1}
     assert "| wild | 1 |" in (done.results / "README.md").read_text()
@@ -240,5 +240,5 @@ def test_two_hundred_runs_at_once_lose_nothing(tmp_path: Path) -> None:
     expected = {name for run in written.runs for name in run.record_files}
     assert len(written.runs) == 200
     assert {name for name in place.files() if name.startswith("records/")} == expected
-    assert len(Tables.read(place.results).runs) == 200
+    assert len(Tables.read(place.results, written).runs) == 200
     assert place.planned() == {}

@@ -132,7 +132,7 @@ def test_figures_are_the_same_bytes_in_another_process_and_with_other_defaults(s
         "from temporal_shortcuts.analysis.tables import Tables\n"
         "for source, *names in json.loads(sys.argv[1]):\n"
         "    study, target = load_resolved(Path(source, 'study.json')), Path(sys.argv[2], Path(source).name)\n"
-        "    drawing.draw(study, Tables.read(Path(source)), target, names)\n"
+        "    drawing.draw(study, Tables.read(Path(source), study), target, names)\n"
     )
     drawn = [
         (str(folder / name), *names)

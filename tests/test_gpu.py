@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -53,8 +56,52 @@ def test_records_are_copied_when_they_are_whole_and_once(gpu, args, capsys: pyte
     assert capsys.readouterr().out.count("a record more") == 1
     copied = args.out / "results" / "toy" / "records" / "benchmark"
     assert {path.name for path in copied.iterdir()} == {"seed0-a.csv", "seed0-a.json", "seed0-a.correct.npy"}
-    with tarfile.open(args.out / "records.tar.gz") as archive:
+    packed = args.out / "records.tar.gz"
+    with tarfile.open(packed) as archive:
         assert "results/toy/records/benchmark/seed0-a.csv" in archive.getnames()
+    packed.unlink()  # as where it was stopped between the copy and the archive
+    gpu.collect(args)
+    assert packed.is_file()
+    packed.write_bytes(b"old")
+    os.utime(packed, (0, 0))
+    gpu.collect(args)
+    assert packed.read_bytes() != b"old"
+
+
+def test_a_disk_that_is_full_leaves_no_half_record(gpu, args, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = args.work / "results" / "toy" / "records" / "benchmark"
+    folder.mkdir(parents=True)
+    for suffix in gpu.RECORD:
+        (folder / f"seed0-a{suffix}").write_text("x")
+    replace = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if str(target).endswith(".csv"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        gpu.collect(args)
+    assert not list(args.out.rglob("*.csv"))
+    monkeypatch.undo()
+    gpu.collect(args)
+    assert len(list(args.out.rglob("*.csv"))) == 1
+
+
+def test_a_measurement_that_hangs_or_fails_is_ended_and_leaves_nothing_running(
+    gpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import step
+
+    program = tmp_path / "program.py"
+    monkeypatch.setattr(step, "__file__", str(program))
+    program.write_text("import time; print('ready', flush=True); input(); time.sleep(600)")
+    with pytest.raises(RuntimeError, match="ended with status -9"):
+        step.measured(2, timeout=1.0)
+    program.write_text("raise SystemExit(3)")
+    with pytest.raises(RuntimeError, match="ended with status 3"):
+        step.measured(2)
 
 
 def test_as_many_jobs_run_as_were_quickest_at_the_studys_precision(gpu, args) -> None:
@@ -76,11 +123,16 @@ def test_what_is_measured_is_not_measured_again(gpu, args, monkeypatch: pytest.M
 
     asked = []
     monkeypatch.setattr(
-        step, "measured", lambda jobs, *options: asked.append(options) or [{"step": {"none": 0.5}}] * jobs
+        step, "measured", lambda jobs, *options, timeout: asked.append(options) or [{"step": {"none": 0.5}}] * jobs
     )
-    args.seconds = 1.0
-    study = SimpleNamespace(protocol=SimpleNamespace(device="cuda", width=64))
+    args.seconds, args.speed_minutes = 1.0, 0.0
+    study = SimpleNamespace(protocol=SimpleNamespace(device="cuda", width=64, precision="tf32"))
     gpu.measure_speed(args, study, float("inf"))
+    assert not asked, "there is no time for it"
+    args.speed_minutes = float("inf")
+    gpu.measure_speed(args, study, float("inf"))
+    assert "tf32" in asked[0], "the study's own way comes first"
+    assert all("--compile" not in options for options in asked[:18])
     first, lines = len(asked), (args.out / "speed.csv").read_text().splitlines()
     assert first == 3 * 2 * 2 * 3
     (args.out / "speed.csv").write_text("\n".join(lines[:-4]) + "\n")
@@ -114,6 +166,12 @@ def test_a_toy_study_goes_to_its_end_and_on_from_where_it_was_stopped(tmp_path: 
         "--skip",
         "speed",
     ]
+    whole = [sys.executable, SCRIPT, *options]
+    with subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as killed:
+        assert any("1 of 1 steps" in line or "Train" in line or "epoch 1" in line for line in killed.stdout)
+        killed.send_signal(signal.SIGTERM)
+        killed.communicate(timeout=60)
+        assert killed.returncode == 143
     stopped = run(*options, "--minutes", "0")
     assert stopped.returncode == 0
     assert "the time is up; the same command goes on from here" in stopped.stdout

@@ -322,6 +322,25 @@ def test_a_zip_bomb(tmp_path: Path) -> None:
         assert "no whole tar or zip archive" in refusal(image_folder.read, path, watched=tmp_path)
 
 
+def test_headers_that_make_no_sense(tmp_path: Path) -> None:
+    """Python's readers raise what they like for these: no errors of theirs, but ValueError, OverflowError, RecursionError."""
+    name = "train/cat/é.png"
+    no_text = zip_(tmp_path / "no_text.zip", good_files() | {name: picture(0)})
+    no_text.write_bytes(no_text.read_bytes().replace("é".encode(), b"\xff\xfe"))
+    chain = [member("header", b"x" * 100 + b"\0", tarfile.GNUTYPE_LONGNAME)] * 3000
+    deep = tar(tmp_path / "deep.tar", {}, chain)
+    sparse = b"29 GNU.sparse.map=x,y\n".replace(b"29", b"22")
+    holes = tar(tmp_path / "holes.tar", good_files(), [member("header", sparse, tarfile.XHDTYPE)])
+    with holes.open("r+b") as file:  # a header speaks of the entry after it
+        content = file.read().rstrip(b"\0")
+        content += bytes(-len(content) % 512)
+        info, _ = member("train/cat/last.png", picture(0))
+        file.seek(0)
+        file.write(content + info.tobuf(tarfile.PAX_FORMAT) + picture(0) + bytes(20480))
+    for path in (no_text, deep, holes):
+        assert "no whole tar or zip archive" in refusal(image_folder.read, path, watched=tmp_path), path
+
+
 def test_too_many_files(tmp_path: Path) -> None:
     for pack, name in ((tar, "images.tar"), (zip_, "images.zip")):
         path = pack(tmp_path / name, good_files())

@@ -98,7 +98,7 @@ def test_a_rung_that_has_not_run_is_in_progress_and_has_no_number(tmp_path: Path
     assert set(pd.read_csv(tmp_path / "one" / "results" / "ladder" / "ladder.csv")["study"]) == {"width2"}
     assert pd.read_csv(tmp_path / "one" / "results" / "ladder" / "trend.csv")["p"].isna().all()
     text = files["README.md"].decode()
-    assert "| width4 | 4 | 10,000 | 8 | | in progress | | | |" in text
+    assert "| width4 | 4 | 10,000 | 8 | | not finished | | | |" in text
     assert "Rungs differ in width and epochs at once" in text
     assert "各级的宽度、轮数同时不同" in files["README.zh.md"].decode()
     assert "Endpoint: averaged weights." in text, "since another epoch on each rung"

@@ -12,10 +12,12 @@ from typing import Any
 import browser
 import pandas as pd
 import pytest
+from synthetic import SMALL, tabulated
 
 from temporal_shortcuts.analysis.tables import Tables
+from temporal_shortcuts.report import numbers
 from temporal_shortcuts.report import page as pages
-from temporal_shortcuts.study import load_resolved
+from temporal_shortcuts.study import Study, load_resolved
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "results" / "demo"
@@ -25,8 +27,13 @@ HOSTILE = "a <b>bold</b> & $x$ | <script>document.title='no'</script>"
 in_a_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed (apt-get install chromium)")
 
 
+def read(folder: Path) -> tuple[Study, Tables]:
+    study = load_resolved(folder / "study.json")
+    return study, Tables.read(folder, study)
+
+
 def write(folder: Path, path: Path) -> str:
-    pages.write_page(load_resolved(folder / "study.json"), Tables.read(folder), path)
+    pages.write_page(*read(folder), path)
     return path.read_text(encoding="utf-8")
 
 
@@ -65,7 +72,7 @@ def test_the_same_tables_give_the_same_bytes_and_nothing_is_fetched(demo: Path, 
 
 
 def test_it_holds_every_claim_run_and_measure(demo: Path) -> None:
-    text, tables = demo.read_text(encoding="utf-8"), Tables.read(DEMO)
+    text, tables = demo.read_text(encoding="utf-8"), read(DEMO)[1]
     for claim in tables.claims["text"]:
         assert f">{claim}</td>" in text
     for fingerprint in tables.runs["fingerprint"]:
@@ -87,8 +94,29 @@ def test_the_declared_endpoint_comes_first_and_another_is_named(tmp_path: Path) 
     assert text.count(">averaged weights, statistics re-estimated</span></td>") == 2
 
 
+def test_each_difference_stands_in_a_table_too(demo: Path) -> None:
+    text, comparisons = demo.read_text(encoding="utf-8"), read(DEMO)[1].comparisons
+    table = text[text.index('id="comparisons"') :].partition("</table>")[0]
+    assert table.count("<tr data-variant") == len(comparisons)
+    shown = {numbers.interval(row["t_low"], row["t_high"]) for row in comparisons.to_dict("records")}
+    assert all(interval in table for interval in shown)
+
+
+def test_what_has_too_few_seeds_is_not_tested_rather_than_undecided(tmp_path: Path) -> None:
+    tabulated(tmp_path, SMALL, {"seeds": [0, 1]})
+    text = write(tmp_path, tmp_path / "page.html")
+    assert "not tested</span>" in text
+    assert "2 of 3 seeds" in text
+    assert "? undecided" not in text
+    assert "would need" not in text
+
+
+def test_a_loss_that_is_infinite_is_drawn_as_missing() -> None:
+    assert pages._plain([1.0, 0.5, float("inf"), float("nan"), float("-inf")]) == [1, 0.5, None, None, None]
+
+
 def test_a_curve_is_the_mean_over_the_seeds(demo: Path) -> None:
-    metrics = Tables.read(DEMO).metrics
+    metrics = read(DEMO)[1].metrics
     own = metrics[metrics["variant"] == "lr_0.1"].groupby("epoch")["test_accuracy"]
     figure = content(demo.read_text(encoding="utf-8"))["curves"]["test accuracy (%)"]
     (line,) = [trace for trace in figure["data"] if trace["meta"] == "lr_0.1" and "fill" not in trace]
@@ -191,7 +219,7 @@ def test_it_is_drawn_without_a_network(page: browser.Browser) -> None:
 @in_a_browser
 def test_runs_are_sorted_up_and_down(page: browser.Browser) -> None:
     header = "[...document.querySelectorAll('#runs th')].find(h => h.textContent === 'last 5 epochs')"
-    expected = sorted(Tables.read(DEMO).runs["last5"])
+    expected = sorted(read(DEMO)[1].runs["last5"])
     for order, values in (("ascending", expected), ("descending", expected[::-1])):
         page.click(f"{header}.querySelector('button')")
         assert page.evaluate(f"{header}.getAttribute('aria-sort')") == order
@@ -202,7 +230,7 @@ def test_runs_are_sorted_up_and_down(page: browser.Browser) -> None:
 def test_verdicts_are_sorted_by_their_words(page: browser.Browser) -> None:
     page.click("document.querySelectorAll('#claims th button')[0]")
     shown = page.evaluate(column("claims", 0))
-    assert sorted(shown, key=str.lower) == sorted(Tables.read(DEMO).claims["text"], key=str.lower)
+    assert sorted(shown, key=str.lower) == sorted(read(DEMO)[1].claims["text"], key=str.lower)
     assert page.evaluate(f"{json.dumps(shown)}.every((t, i, all) => !i || all[i - 1].localeCompare(t, 'en') <= 0)")
 
 
@@ -238,7 +266,7 @@ def test_hovering_shows_the_numbers(page: browser.Browser) -> None:
     point = {"x": box[0] + box[2] - 3, "y": box[1] + box[3] / 2}
     page.send("Input.dispatchMouseEvent", type="mouseMoved", **point)
     shown = page.wait_for("document.querySelector('#curves-figure .hoverlayer').textContent")
-    metrics = Tables.read(DEMO).metrics
+    metrics = read(DEMO)[1].metrics
     last = metrics[(metrics["variant"] == "benchmark") & (metrics["epoch"] == 10)]["test_accuracy"].mean()
     assert "epoch 10" in shown
     assert f"benchmark (learning rate 0.01) : {100 * last:.4g}" in shown

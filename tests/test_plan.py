@@ -21,7 +21,8 @@ LAPTOP = ROOT / "results" / "laptop"
 
 @pytest.fixture(scope="module")
 def laptop() -> tuple[Study, tables.Tables]:
-    return load_resolved(LAPTOP / "study.json"), tables.Tables.read(LAPTOP)
+    study = load_resolved(LAPTOP / "study.json")
+    return study, tables.Tables.read(LAPTOP, study)
 
 
 # What a decision costs ------------------------------------------------------------------------------------------------

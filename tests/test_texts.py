@@ -15,7 +15,7 @@ from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report import chinese, facts, markdown, numbers, page, published, texts, wording
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.model import plain
-from temporal_shortcuts.study.outputs import BLOCKS, block_names, figures_of, texts_of
+from temporal_shortcuts.study.outputs import BLOCKS, block_names, figures_of, outdated, texts_of
 
 LATE = {key: {"shortcut": {"onset": 41}} for key in ("batch_res_late", "epoch_res_late", "null_arm")}
 AS_PUBLISHED = {"protocol": {"epochs": 50}, "variants": LATE}
@@ -140,29 +140,30 @@ def test_the_headline_answers_with_its_numbers_and_scale(small):
     readme = texts.render(study, tables, folder, "readme.en.jinja", "en", "")
     answer, counts = readme.split("\n\n")[1:3]
     assert answer.startswith(
-        "**Not decided at this scale: “batch_res after 6 epochs”, the report's best, differs from “benchmark ("
+        "**Not decided at this scale.** The report's best, “batch_res after 6 epochs”, differs from “benchmark ("
     )
     assert wording.scale(study) in answer
     row = tables.comparisons.query("endpoint == 'last5' and variant == 'batch_res_late'").iloc[0]
     assert f"{numbers.points(row['mean_difference'])} points" in answer
     found = tables.claims["verdict"].value_counts()
-    for verdict in ("supported", "contradicted", "undecided"):
-        assert f"{found.get(verdict, 'none')} {'are' if found.get(verdict, 0) > 1 else 'is'} {verdict}" in counts
+    for verdict in found.index:
+        assert f"{found[verdict]} {'are' if found[verdict] > 1 else 'is'} {verdict}" in counts
+    assert counts.startswith("Of the report's 7 claims, ")
 
 
 @pytest.mark.parametrize(
     ("verdict", "opening"),
     [
-        ("supported", "Yes, at this scale"),
-        ("contradicted", "No, it costs accuracy at this scale"),
-        ("negligible", "No difference that matters at this scale"),
+        ("supported", "Yes, at this scale it raises accuracy"),
+        ("contradicted", "No, at this scale it lowers accuracy"),
+        ("negligible", "No, at this scale it makes no difference that matters"),
         ("undecided", "Not decided at this scale"),
     ],
 )
 def test_the_answer_is_the_verdict_on_the_reports_best(small, verdict, opening):
     study, tables, folder = small
     changed = Tables(**(vars(tables) | {"claims": tables.claims.assign(verdict=verdict)}))
-    assert rendered(study, changed, folder, "headline").startswith(f"**{opening}: ")
+    assert rendered(study, changed, folder, "headline").startswith(f"**{opening}.** ")
 
 
 def test_the_headline_names_the_reference_that_it_compares_with(tmp_path):
@@ -191,7 +192,7 @@ def test_where_endpoints_disagree_on_the_best_learning_rate_both_are_said(tmp_pa
     summary.loc["lr_0.1", "averaged_mean"] = averaged
     changed = Tables(**(vars(tables) | {"summary": summary.reset_index()}))
     label = study.variants["lr_0.1"].label
-    said = f"By the mean of the weights since epoch 7 {label} is best, by the mean of the last 5 epochs benchmark"
+    said = f"By the weights averaged over epochs 7 to 8 {label} is best, by the mean of the last 5 epochs benchmark"
     for language, words in (("en", said), ("zh", "对权重取平均会消去")):
         assert (words in rendered(study, changed, tmp_path, "varied", language)) is both
     assert "95.00" in rendered(study, changed, tmp_path, "varied"), "both accuracies stand in the table"
@@ -293,7 +294,36 @@ def test_a_margin_and_a_claims_own_endpoint_are_said(small):
     assert "% (best epoch) |" in rendered(study, changed, folder, "verdicts")
     assert "（最佳轮）" in rendered(study, changed, folder, "verdicts", "zh")
     assert "unless another endpoint is named" not in rendered(study, tables, folder, "verdicts")
-    assert "none is negligible" in rendered(declared, changed, folder, "headline")
+
+
+def test_the_reports_claims_are_counted_apart_from_the_studys_own(small):
+    study, tables, folder = small
+    own = tables.claims.tail(2)["id"].tolist()
+    claims = tables.claims.assign(verdict="undecided", published=tables.claims["published"])
+    claims.loc[claims["id"].isin(own), ["verdict", "published"]] = ["supported", ""]
+    changed = Tables(**(vars(tables) | {"claims": claims}))
+    assert "Of the report's 5 claims 5 are undecided; of 2 more, of our own, 2 are supported." in rendered(
+        study, changed, folder, "headline"
+    )
+    assert "原报告的 5 条论断中，5 条尚无定论；我们另提的 2 条中，2 条成立。" in rendered(
+        study, changed, folder, "headline", "zh"
+    )
+    assert rendered(study, changed, folder, "verdicts").count("| (our own) |") == 2
+
+
+def test_that_the_primary_endpoint_says_the_opposite_of_a_verdict_is_said(small):
+    study, tables, folder = small
+    claims = tables.claims.copy()
+    claims.loc[claims["test"] == "best_of", ["endpoint", "verdict"]] = ["best", "supported"]
+    comparisons = tables.comparisons.copy()
+    ours = (comparisons["variant"] == "lr_0.1") & (comparisons["endpoint"] == study.endpoint)
+    comparisons.loc[ours, ["mean_difference", "t_low", "t_high", "p_holm"]] = [1.5, 1.0, 2.0, 0.01]
+    said = "the order is another: “learning rate 0.1” differs from “benchmark (learning rate 0.01)” by +1.50 [+1.00, +2.00]."
+    for p_holm, is_said in ((0.01, True), (0.2, False)):
+        comparisons.loc[ours, "p_holm"] = p_holm
+        changed = Tables(**(vars(tables) | {"claims": claims, "comparisons": comparisons}))
+        assert (said in rendered(study, changed, folder, "verdicts")) is is_said
+        assert ("次序相反" in rendered(study, changed, folder, "verdicts", "zh")) is is_said
 
 
 # -- what was published, under which protocol ---------------------------------------------------------------------------
@@ -456,22 +486,22 @@ REASONS = {  # differences and half the width of their intervals: as trained, wi
         (-0.5, 0.2),
         (0.1, 0.1),
         (-0.4, 0.1),
-        "−0.50 becomes +0.10, within ±0.30, so what it costs comes from",
+        "−0.50 becomes +0.10, within ±0.30, so the loss comes from",
         "所以它的损失来自",
     ),
     "statistics": (
         (-0.5, 0.2),
         (-3, 0.3),
         (-0.1, 0.2),
-        "becomes −0.10, and no significant difference is left",
+        "turn −0.50 into −0.10, which is not significant",
         "不再有显著差异",
     ),
     "partly": (
         (-0.5, 0.2),
         (-3, 0.3),
         (-0.3, 0.2),
-        "−0.50 becomes −0.30, and the rest is",
-        "使 −0.50 变为 −0.30，其余",
+        "turn −0.50 into −0.30; that much is due to the weights",
+        "使 −0.50 变为 −0.30，这部分差距来自权重本身",
     ),
     "weights": ((0.5, 0.2), (3, 0.3), (0.6, 0.2), "neither way of evaluating takes it away", "都不能消除它"),
 }
@@ -720,8 +750,32 @@ def test_templates_are_complete():
     assert {f"{name}.{language}.jinja" for name in BLOCKS for language in ("en", "zh")} < present
 
 
+def test_what_an_edited_study_no_longer_has_goes_and_is_not_read(tmp_path: Path) -> None:
+    """Its tables, figures and pieces would speak of variants that are gone, or show the numbers of another study."""
+    averages = {"protocol": {"average_from": 5, "evaluate_with_carry": True}}
+    before, _ = tabulated(
+        tmp_path, SMALL, averages, {"variants": {"no_effect": {"shortcut": {"kind": "fresh_order", "onset": 6}}}}
+    )
+    before.write(tmp_path / "study.json")
+    for script in ("draw", "readme"):
+        assert run_program(script, "--study", tmp_path / "study.json") == 0
+    bare = dict.fromkeys(
+        ("batch_res_start", "batch_res_late", "epoch_res_start", "epoch_res_late", "null_arm", "lr_0.1")
+    )
+    after, _ = tabulated(tmp_path, SMALL, {"variants": bare, "claims": []})
+    left = {"decision_cost.csv", "variance.csv", "learning_rates.csv", "blocks/why.md", "figures/late_differences.svg"}
+    assert left <= set(outdated(after))
+    assert all((tmp_path / name).is_file() for name in left)
+    after.write(tmp_path / "study.json")
+    assert run_program("readme", "--study", tmp_path / "study.json") == 0
+    assert not any((tmp_path / name).exists() for name in outdated(after))
+    text = (tmp_path / "README.md").read_text()
+    assert "What a decision costs" not in text
+    assert {f"figures/{name}" for name in figures_of(after)} >= set(re.findall(r"figures/\w+\.svg", text))
+
+
 def test_a_missing_table_is_named(tmp_path):
     study = study_of(SMALL)
     study.write(tmp_path / "study.json")
     with pytest.raises(UserError, match=r"runs\.csv is not there"):
-        Tables.read(tmp_path)
+        Tables.read(tmp_path, study)

@@ -71,6 +71,24 @@ def test_the_four_statements_are_judged_by_the_rule() -> None:
     assert set(two["outcome"]) == {"", "undecided"}
 
 
+def test_the_statements_are_about_the_first_series_alone() -> None:
+    settings = {"small": {"learning_rate": 0.001}, "large": {"learning_rate": 0.1}}
+    settings |= {f"wide_{rate}": {"width": 16, "learning_rate": rate} for rate in (0.0001, 0.01, 1.0)}
+    variants = {name: {"against": "b", "settings": own} for name, own in settings.items()}
+    two = made_study({"b": {"settings": {"learning_rate": 0.01}}} | variants)
+    series = varied(two)["learning_rate"]
+    assert [set(one.values) for one in series] == [
+        {"b", "small", "large"},
+        {name for name in settings if "wide" in name},
+    ]
+    metrics = curves()
+    wide = [metrics[metrics["variant"] == "small"].assign(variant=name) for name in series[1].values]
+    said = effects(series, pd.concat([metrics, *wide]))
+    judged = said[said["statement"] != ""]
+    assert set(judged["variant"]) == {"small", "large"}
+    assert set(judged["outcome"]) == {"borne out"}
+
+
 def test_equal_epochs_prove_no_more_than_a_whole_epoch() -> None:
     metrics = curves(seeds=3)
     metrics["train_accuracy"] = np.where(metrics["variant"] == "large", 0.02, 0.0) + metrics["epoch"] / 31
@@ -82,8 +100,8 @@ def test_equal_epochs_prove_no_more_than_a_whole_epoch() -> None:
 def test_one_seed_is_enough_and_the_variants_come_in_the_order_of_their_rates() -> None:
     alone = effects(RATES, curves(seeds=1))
     assert alone[["low", "high", "difference_low", "p"]].isna().all(axis=None)
-    read = tables.Tables.read(LAPTOP)
     study = load_resolved(LAPTOP / "study.json")
+    read = tables.Tables.read(LAPTOP, study)
     again = effects(varied(study)["learning_rate"], read.metrics)
     assert list(dict.fromkeys(again["variant"])) == ["lr_0.001", "benchmark", "lr_0.1"]
 
@@ -118,6 +136,7 @@ NUMBERS: dict[str, tuple[float, float]] = {
     "schedule_epochs": (300, 400),
     "label_smoothing": (0.1, 0.2),
     "width": (16, 4),
+    "crop_padding": (2, 0),
 }
 """Two values beside the benchmark's."""
 
@@ -125,7 +144,8 @@ NUMBERS: dict[str, tuple[float, float]] = {
 @pytest.mark.parametrize("key", NUMBERS)
 def test_a_number_is_varied_from_three_values_on(key: str) -> None:
     def study(*values: float) -> Study:
-        others = {f"v{place}": {key: value} for place, value in enumerate(values)}
+        changes = [{"augmentation": {key: value}} if key == "crop_padding" else {key: value} for value in values]
+        others = {f"v{place}": change for place, change in enumerate(changes)}
         none = dict.fromkeys(["lr_0.001", "lr_0.1"])
         return study_of("demo.yaml", {"variants": none | others, "claims": []})
 

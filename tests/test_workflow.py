@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import os
 import random
 import re
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from tiny_study import ROOT, Workplace, tiny_study
+
+from temporal_shortcuts import folders
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +202,20 @@ def test_touching_an_edited_study_hides_no_stale_table(done: Workplace, tmp_path
     assert clone.planned()["collect"] == 1
 
 
+def test_tables_of_the_study_as_it_was_are_made_again_whatever_the_times(done: Workplace, tmp_path: Path) -> None:
+    """Asked for records alone, Snakemake brings study.json up to date and no table; a commit and a clone forget what is older."""
+    clone = done.clone(tmp_path / "clone", 15)
+    clone.study["margin"] = 0.7
+    clone.study["variants"]["lr_0.1"] = {"learning_rate": 0.05}
+    clone.save()
+    clone.run("records")
+    assert '"margin": 0.7' in (clone.results / "study.json").read_text()
+    fresh = clone.clone(tmp_path / "fresh", 16)
+    assert {"collect", "analyse", "write_readme"} <= fresh.planned().keys()
+    fresh.run("results/tiny/README.md")
+    assert "write_readme" not in fresh.planned("results/tiny/README.md")
+
+
 def test_a_study_is_kept_while_it_runs_and_others_may_run_it_too(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from temporal_shortcuts import errors, folders; "
@@ -315,6 +332,13 @@ def test_files_are_made_by_one_process_at_a_time_and_given_back_by_a_kill(tmp_pa
             assert next_one.stdout.readline() == "held\n"
             next_one.kill()
         beside.kill()
+
+
+def test_the_two_kinds_of_lock_are_on_different_files(tmp_path: Path) -> None:
+    """NFS makes one kind of the two, so on one file a process would be in its own way."""
+    folders.hold_files([tmp_path / "a"], tmp_path)
+    with (tmp_path / "making").open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_two_snakemakes_at_once_do_not_harm_each_other(done: Workplace, tmp_path: Path) -> None:

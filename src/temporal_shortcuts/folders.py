@@ -90,12 +90,14 @@ def hold_study(study: Path, work: Path, *, edited: bool) -> None:
 
 
 def _making(work: Path) -> int:
-    """The file whose bytes are locked, open. It is never closed: that would release what is held."""
+    """The file whose bytes are locked, open. It is never closed: that would release what is held.
+
+    Raises `UserError` where the jobs could not take their kind of lock. It is tried on another file: over NFS both kinds are one.
+    """
     work.mkdir(parents=True, exist_ok=True)
-    held = os.open(work / "making", os.O_RDWR | os.O_CREAT, 0o666)
-    with locking(work):
-        fcntl.flock(held, fcntl.LOCK_SH)  # the kind of lock that the jobs take; shared, it keeps nobody out
-    return held
+    with (work / "locks").open("w") as tried, locking(work):
+        fcntl.flock(tried, fcntl.LOCK_SH)
+    return os.open(work / "making", os.O_RDWR | os.O_CREAT, 0o666)
 
 
 def _lock(held: int, offset: int, how: int, sentence: str) -> None:

@@ -52,6 +52,8 @@ BLOCKS = [path for path in README if "/blocks/" in path]
 # What lies beside results/ shows no results that are put elsewhere.
 IN_PLACE = Path(config["results"]).absolute() == Path("results").absolute()
 CONFIRMING = [os.path.relpath(Path(FILE).with_name(STUDY.confirm.file))] if STUDY.confirm and IN_PLACE else []
+for file in CONFIRMING:
+    errors.main(lambda: arguments.check_confirming(Path(file)))
 IMAGES = [
     f"{DATA}/{name}"
     for name in ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "data.json")
@@ -89,9 +91,10 @@ def newest_if(stale):
 
 
 # No table may show another study, or another set of records, than its study.json and the folder of records. In a fresh clone the
-# times of files do not tell, so what is in them decides.
+# times of files do not tell, so what is in them decides. study.json alone is no witness: `snakemake records` writes it, and no table.
 EDITED = not files.holds(Path(STUDY_FILE), STUDY.text())
-STALE = EDITED or bool(OPEN)
+SHOWN = Path(RESULTS, "README.md")
+STALE = EDITED or bool(OPEN) or SHOWN.is_file() and outputs.mark(STUDY) not in SHOWN.read_text(errors="replace")
 
 
 def check_start():

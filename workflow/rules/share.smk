@@ -31,11 +31,12 @@ rule page:
     conda:
         ENVIRONMENT
     params:
+        python=PYTHON,
         script=SCRIPTS / "page.py",
     message:
         "Write the results page"
     shell:
-        "python {params.script:q} --study {input.study:q} --output {output:q} > {log:q} 2>&1"
+        "{params.python} {params.script:q} --study {input.study:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule crate:
@@ -52,10 +53,11 @@ rule crate:
     conda:
         ENVIRONMENT
     params:
+        python=PYTHON,
         root=REPOSITORY,
         script=SCRIPTS / "crate.py",
     message:
         "Pack the archive"
     shell:
-        "python {params.script:q} --study {input.study:q} --results {input.results:q} --root {params.root:q}"
+        "{params.python} {params.script:q} --study {input.study:q} --results {input.results:q} --root {params.root:q}"
         " --sources {input.sources:q} --output {output:q} > {log:q} 2>&1"

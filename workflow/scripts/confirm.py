@@ -8,6 +8,7 @@ from temporal_shortcuts.analysis import choice, tables
 from temporal_shortcuts.errors import main
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import load_resolved
+from temporal_shortcuts.terminal.arguments import check_confirming
 
 
 def program() -> None:
@@ -20,6 +21,7 @@ def program() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="the file of the confirming study")
     arguments = parser.parse_args()
+    check_confirming(arguments.output)
     comparisons = tables.read_table(arguments.study.parent / "comparisons.csv")
     text = choice.confirming(load_resolved(arguments.study), comparisons, arguments.data)
     write_atomically(arguments.output, text.encode())

@@ -16,8 +16,8 @@ def program() -> None:
     )
     parser.add_argument("figures", nargs="*", help="names such as forest.svg; without any, all that the study has")
     arguments = parser.parse_args()
-    folder = arguments.study.parent
-    drawing.draw(load_resolved(arguments.study), Tables.read(folder), folder / "figures", arguments.figures)
+    folder, study = arguments.study.parent, load_resolved(arguments.study)
+    drawing.draw(study, Tables.read(folder, study), folder / "figures", arguments.figures)
 
 
 if __name__ == "__main__":

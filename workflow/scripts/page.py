@@ -16,7 +16,8 @@ def program() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="the HTML file")
     arguments = parser.parse_args()
-    write_page(load_resolved(arguments.study), Tables.read(arguments.study.parent), arguments.output)
+    study = load_resolved(arguments.study)
+    write_page(study, Tables.read(arguments.study.parent, study), arguments.output)
 
 
 if __name__ == "__main__":

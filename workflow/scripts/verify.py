@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from temporal_shortcuts import api, errors
-from temporal_shortcuts.analysis import records
+from temporal_shortcuts.analysis import records, tables
 from temporal_shortcuts.study import Run, load_resolved
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def _compare(console: Console, run: Run, committed: Path, made: Path) -> bool:
     if not records.is_there(run, committed):
         console.print(f"[yellow]{name}: no committed record to compare with")
         return False
-    ours, theirs = (records.sidecar(folder / run.record) for folder in (made, committed))
+    ours, theirs = (tables.read_sidecar(folder, run) for folder in (made, committed))
     same = {
         "record": (made / run.record).read_text()
         == (committed / run.record).read_text(),  # with any system's line ends

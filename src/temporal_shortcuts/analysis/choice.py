@@ -19,12 +19,13 @@ from scipy import special
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study, Variant, resolve
-from temporal_shortcuts.study.declared import Data, Protocol, StudyKeys
+from temporal_shortcuts.study.declared import Data, Protocol, Settings, StudyKeys
 from temporal_shortcuts.study.model import plain
+from temporal_shortcuts.study.outputs import CONFIRMING
 
 RULE = (
-    "Of all variants that are the benchmark with a temporal shortcut (apart from controls, null arms and what a claim of the study is "
-    "about), the one whose paired difference from the benchmark has the highest lower bound, at the study's endpoint on its validation "
+    "Of all variants that are the benchmark with a temporal shortcut (apart from controls, null arms and what a claim of the study "
+    "names), the one whose paired difference from the benchmark has the highest lower bound, at the study's endpoint on its validation "
     "images; of equal ones the first by name. The bound is the lower end of the 95 % t interval with the standard deviation pooled over "
     "all these variants."
 )
@@ -75,7 +76,7 @@ def confirming(study: Study, comparisons: pd.DataFrame, data: Mapping[str, Any])
     declared = _declared(study, choice.variant, data)
     resolve(declared)
     said = (
-        f"Made by `snakemake confirm` from results/{study.name}/comparisons.csv, and made again by `make tables`: do not edit it, but "
+        f"{CONFIRMING.removeprefix('# ')} from results/{study.name}/comparisons.csv, and made again by `make tables`: do not edit it, but "
         f"the study {study.name}. {RULE}"
     )
     found = (
@@ -99,8 +100,8 @@ def _declared(study: Study, candidate: Variant, data: Mapping[str, Any]) -> dict
         suffix, words = ("", "") if schedule == own else (f"-schedule-{schedule}", f", schedule of {schedule} epochs")
         names = [f"{variant.name}{suffix}" for variant in (benchmark, candidate)]
         labels = [f"{variant.label}{words}" for variant in (benchmark, candidate)]
-        settings = plain(benchmark.settings.model_copy(update={"schedule_epochs": schedule}))
-        changed = _changed(settings, plain(study.protocol))
+        settings = benchmark.settings.model_copy(update={"schedule_epochs": schedule})
+        changed = _changed(settings, study.protocol)
         shortcut = plain(candidate.shortcut)
         variants[names[0]] = {"label": labels[0], **changed, "against": None}
         variants[names[1]] = {"label": labels[1], **changed, "against": names[0], "shortcut": shortcut}
@@ -113,7 +114,7 @@ def _declared(study: Study, candidate: Variant, data: Mapping[str, Any]) -> dict
         "study": confirm.study,
         "title": confirm.title or f"What did best in {study.name}, on fresh seeds and the test images",
         "data": kept | {"checksum": confirm.checksum},
-        "protocol": _changed(plain(study.protocol), plain(Protocol())),
+        "protocol": _changed(study.protocol, Protocol()),
         **{key: getattr(study, key) for key in defaults if getattr(study, key) != defaults[key]},
         "seeds": confirm.seeds,
         "variants": variants,
@@ -121,5 +122,7 @@ def _declared(study: Study, candidate: Variant, data: Mapping[str, Any]) -> dict
     }
 
 
-def _changed(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in ours.items() if theirs.get(key) != value}
+def _changed(ours: Settings, theirs: Settings) -> dict[str, Any]:
+    """The settings in which ours differ, those at a default too, sorted by key."""
+    usual = theirs.model_dump()
+    return {key: value for key, value in sorted(ours.model_dump().items()) if usual[key] != value}

@@ -21,7 +21,6 @@ from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
 from temporal_shortcuts.study.columns import COLUMNS, columns_of
 from temporal_shortcuts.study.outputs import tables_of, varied_file
-from temporal_shortcuts.study.varied import KEYS
 from temporal_shortcuts.study.varied import varied as study_varied
 
 AGAIN = "delete it and run the same command again, which makes it anew"
@@ -63,13 +62,14 @@ class Tables:
     """A table for each key that the study varies, such as learning_rate (learning_rates.csv)."""
 
     @classmethod
-    def read(cls, folder: Path) -> Tables:
-        found = {one.name: folder / f"{one.name}.csv" for one in fields(cls) if one.name != "varied"}
-        needed = {one.name for one in fields(cls) if one.default is MISSING}
-        keys = {key: folder / varied_file(key, ".csv") for key in KEYS}
+    def read(cls, folder: Path, study: Study) -> Tables:
+        """The tables that a study has; others that lie beside them are an earlier one's."""
+        added = [name.removesuffix(".csv") for name in tables_of(study)]
+        found = [one.name for one in fields(cls) if one.default is MISSING or one.name in added]
+        keys = {key: varied_file(key, ".csv") for key in study_varied(study)}
         return cls(
-            **{name: read_table(path) for name, path in found.items() if name in needed or path.is_file()},
-            varied={key: read_table(path) for key, path in keys.items() if path.is_file()},
+            **{name: read_table(folder / f"{name}.csv") for name in found if name != "varied"},
+            varied={key: read_table(folder / file) for key, file in keys.items()},
         )
 
 

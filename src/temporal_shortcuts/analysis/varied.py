@@ -72,7 +72,7 @@ def effects(series: Iterable[Series], metrics: pd.DataFrame, test_images: int = 
     whole = dict.fromkeys(("level", "reached", "pairs"), "Int64")
     table = pd.concat(tables, ignore_index=True).drop_duplicates(["variant", "measure", "level"], ignore_index=True)
     table = table.astype({**whole, "p_holm": float})
-    judged = _statements(table) if "learning_rate" in table else _differences(table)
+    judged = _statements(table, series[0]) if "learning_rate" in table else _differences(table)
     _judge(table, judged)
     return rounded(table)
 
@@ -160,14 +160,10 @@ def judged_level(table: pd.DataFrame, reference: str) -> int | None:
     return None if pd.isna(level) else int(level)
 
 
-def _statements(table: pd.DataFrame) -> dict[int, tuple[str, int]]:
-    """The rows that the report's statements are about: row -> statement, and the sign that bears it out. Of the first series only."""
-    compared = table[table["against"] != ""]
-    if compared.empty:
-        return {}
-    reference = compared["against"].iloc[0]
-    own = table[(table["variant"] == reference) | (table["against"] == reference)]
-    level, ascending, rows = judged_level(own, reference), own.sort_values("learning_rate")["variant"], {}
+def _statements(table: pd.DataFrame, series: Series) -> dict[int, tuple[str, int]]:
+    """The rows of a series that the report's statements are about: row -> statement, and the sign that bears it out."""
+    own, rows = table[table["variant"].isin(series.names)], {}
+    level, ascending = judged_level(own, series.reference), own.sort_values("learning_rate")["variant"]
     for statement, (which, measure, sign) in STATEMENTS.items():
         about = own["variant"] == (ascending.iloc[-1] if which == "largest" else ascending.iloc[0])
         here = own[about & (own["measure"] == measure) & (own["against"] != "")]

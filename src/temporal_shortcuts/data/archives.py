@@ -10,6 +10,7 @@ import gzip
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import unicodedata
 import zipfile
@@ -223,12 +224,19 @@ def _ignored(parts: tuple[str, ...]) -> bool:
     return not parts or any(part.startswith(".") or part in IGNORED for part in parts)
 
 
+DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError),
+    *(ValueError, OverflowError, RecursionError, struct.error),
+)
+"""What the libraries raise for bytes that are no archive; the last four where a header's number, name or chain makes no sense."""
+
+
 @contextmanager
 def _damage(path: Path) -> Iterator[None]:
     """Turn what the libraries raise for bytes that they cannot read into one sentence."""
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError) as error:
+    except DAMAGE as error:
         raise _damaged(path, error) from error
     except OSError as error:
         if error.errno is not None:  # the disk's doing, not the content's

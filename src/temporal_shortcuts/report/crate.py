@@ -91,7 +91,6 @@ def _citation(path: Path) -> dict[str, Any]:
 
 def _described(study: Study, citation: Mapping[str, Any]) -> ROCrate:
     """An empty crate with its root's description."""
-    study = study
     crate = ROCrate(version="1.1")
     crate.metadata.extra_terms.update(TERMS)
     crate.name = f"{citation['title']}: {study.title}"

@@ -48,6 +48,31 @@ def by_verdict(study: Study, tables: Tables) -> dict[str, list[Row]]:
     return found
 
 
+def by_origin(study: Study, tables: Tables) -> list[Row]:
+    """`by_verdict`, first for the claims that are `published` and then for those that the study adds, if there are any; `n` of each."""
+    found, parts = by_verdict(study, tables), []
+    for from_report in (True, False):
+        own = {word: [row for row in rows if bool(row["published"]) == from_report] for word, rows in found.items()}
+        parts.append({"published": from_report, "verdicts": own, "n": sum(map(len, own.values()))})
+    return [part for part in parts if part["n"]]
+
+
+def reversed_at_primary(study: Study, tables: Tables) -> list[Row]:
+    """Significant comparisons at the primary endpoint that say the opposite of a supported claim that another endpoint decided."""
+    rows = {(row["variant"], row["against"]): row for row in primary(study, tables) if row["decided"]}
+    found = []
+    for claim in claims_of(study, tables):
+        if (
+            claim["endpoint"] != study.endpoint
+            and claim["test"] in ("better", "best_of")
+            and claim["verdict"] == "supported"
+        ):
+            for rival in claim["than"].split(", "):
+                there, back = rows.get((claim["variant"], rival)), rows.get((rival, claim["variant"]))
+                found += [row for row, sign in ((there, 1), (back, -1)) if row and sign * row["mean_difference"] < 0]
+    return found
+
+
 def is_untested(row: Mapping[str, Any]) -> bool:
     """Whether a claim or a comparison has too few seeds for a test."""
     return bool(row["n"] < row.get("smallest_n", SMALLEST_N))
@@ -176,7 +201,7 @@ def full_protocol(study: Study, tables: Tables) -> Row | None:
 # -- why ---------------------------------------------------------------------------------------------------------------
 
 WAYS = ("averaged", "averaged_with_carry", "re_estimated")
-"""The endpoints that evaluate the same averaged weights: as trained, with the carry left on, with statistics estimated again."""
+"""The endpoints that evaluate the same averaged weights: as trained, with the carry left on, with statistics re-estimated."""
 
 
 def mechanism(study: Study, tables: Tables) -> list[Row]:
@@ -184,7 +209,7 @@ def mechanism(study: Study, tables: Tables) -> list[Row]:
 
     `training` is the mean difference of the training accuracy over the last epochs, in points. `outcome` is `none` where evaluation
     as trained shows no difference; else `carry` where the one with the carry left on is negligible (or, without a margin, its interval
-    holds 0), `statistics` where that holds 0 with statistics estimated again, `partly` where it is only smaller then, and `weights`.
+    holds 0), `statistics` where that holds 0 with statistics re-estimated, `partly` where it is only smaller then, and `weights`.
     """
     rows = []
     for name in explained_variants(study):

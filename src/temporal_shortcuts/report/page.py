@@ -7,7 +7,6 @@ lets the reader choose what is drawn, sort the tables, and read in the light or 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from temporal_shortcuts.study import Study
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SHOWN_AT_FIRST = 8
 """Curves, where no claim names any: more can be read only by choosing."""
-MARKS = {"supported": "✓", "contradicted": "✗", "negligible": "≈", "undecided": "?"}
+MARKS = {"supported": "✓", "contradicted": "✗", "negligible": "≈", "undecided": "?", "untested": "–"}
 COLUMNS = {
     "variant": "variant",
     "seed": "seed",
@@ -55,19 +54,19 @@ def write_page(study: Study, tables: Tables, path: Path) -> None:
 
 
 def _content(study: Study, tables: Tables) -> dict[str, Any]:
-
     return {
         "study": study,
         "images": study.evaluated,
         "script": get_plotlyjs(),
-        "claims": facts.claims_of(study, tables),
+        "claims": [row | {"untested": facts.is_untested(row)} for row in facts.claims_of(study, tables)],
         "primary": study.endpoint,
         "endpoints": endpoints_of(study, tables),
-        "verdicts": Counter(tables.claims["verdict"]),
+        "verdicts": {word: len(rows) for word, rows in facts.by_verdict(study, tables).items()},
         "variants": [_look(study, name) for name in study.variants],
         "at_first": at_first(tables),
         "summary": summary_table(study, tables),
         "runs": run_table(study, tables),
+        "comparisons": comparison_table(study, tables),
         "curves": curves(study, tables),
         "differences": differences(study, tables),
         "epochs": {"shown": study.epochs_shown, "trained": study.epochs_trained},
@@ -116,6 +115,25 @@ def summary_table(study: Study, tables: Tables) -> dict[str, Any]:
         cells = [(row["label"], row["label"]), (row["n"], str(row["n"])), *means]
         rows.append({"variant": row["variant"], "cells": [*cells, (row["diverged"], str(row["diverged"]))]})
     return {"columns": ["variant", "seeds", *endpoints.values(), "diverged"], "rows": rows, "words": [0]}
+
+
+def comparison_table(study: Study, tables: Tables) -> dict[str, Any]:
+    """One row an endpoint and comparison, with what the figure of differences shows and what it says under the mouse."""
+    endpoints, rows = endpoints_of(study, tables), []
+    found = [row for row in facts.rows_of(tables.comparisons) if row["endpoint"] in endpoints]
+    for row in sorted(found, key=lambda row: list(endpoints).index(row["endpoint"])):
+        label, against = (study.variants[row[key]].label for key in ("variant", "against"))
+        words = [(word, word) for word in (label, against, endpoints[row["endpoint"]])]
+        cells = [
+            (row["n"], str(row["n"])),
+            (row["mean_difference"], texts.points(row["mean_difference"])),
+            (row["t_low"], texts.interval(row["t_low"], row["t_high"])),
+            (row["p_holm"], texts.p_value(row["p_holm"])),
+            (row["detectable_difference"], texts.plain(row["detectable_difference"])),
+        ]
+        rows.append({"variant": row["variant"], "cells": [*words, *cells]})
+    numbers = ["pairs", "difference", "95 % interval", "p (Holm)", "could detect"]
+    return {"columns": ["variant", "reference", "endpoint", *numbers], "rows": rows, "words": [0, 1, 2]}
 
 
 def run_table(study: Study, tables: Tables) -> dict[str, Any]:
@@ -233,8 +251,10 @@ def _band(look: dict[str, str], own: pd.DataFrame) -> graph.Scatter:
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:
-    """Numbers as JSON has them, where a missing one is null."""
-    return [None if math.isnan(value) else int(value) if value == int(value) else float(value) for value in values]
+    """Numbers as JSON has them, where a missing or infinite one is null."""
+    return [
+        None if not math.isfinite(value) else int(value) if value == int(value) else float(value) for value in values
+    ]
 
 
 # -- differences -------------------------------------------------------------------------------------------------------
@@ -276,7 +296,7 @@ def _difference(study: Study, row: dict[str, Any], place: int) -> graph.Scatter:
     lines = [
         f"<b>{_escaped(look['label'])}</b> against {_escaped(against)}",
         f"{texts.points(row['mean_difference'])} points {texts.interval(row['t_low'], row['t_high'])}",
-        f"{row['n']} pairs of seeds; p (Holm) {texts.p_value(row['p_holm'])}",
+        f"{row['n']} seeds; p (Holm) {texts.p_value(row['p_holm'])}",
         f"detectable with them: {texts.plain(row['detectable_difference'])} points",
     ]
     return graph.Scatter(

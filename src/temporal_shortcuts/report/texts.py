@@ -43,6 +43,7 @@ from temporal_shortcuts.study.outputs import (
     figures_of,
     follows_average,
     headline_figures_of,
+    mark,
     tables_of,
     varied_file,
 )
@@ -125,11 +126,11 @@ def published_text(context: jinja2.runtime.Context, claim: dict[str, Any]) -> st
 
 
 def _context(study: Study, tables: Tables, folder: Path, language: str, prefix: str) -> dict[str, Any]:
-
     lead = next(iter(headline_figures_of(study)), None)
     shown = [varied_file(key, ".svg") for key in varied(study)]  # beside their tables
     return {
         "study": study,
+        "mark": mark(study),
         "language": language,
         "tables": tables,
         "prefix": prefix,

@@ -21,7 +21,7 @@ _SETTINGS = {
     "model": ("network {}", "网络 {}"),
     "width": ("width {}", "网络宽度 {}"),
     "epochs": ("{} epochs", "训练 {} 轮"),
-    "batch_size": ("batches of {}", "批大小 {}"),
+    "batch_size": ("batches of {}", "批量大小 {}"),
     "learning_rate": ("learning rate {}", "学习率 {}"),
     "momentum": ("momentum {}", "动量 {}"),
     "weight_decay": ("weight decay {}", "权重衰减 {}"),
@@ -53,7 +53,7 @@ def _joined(parts: list[str], language: str) -> str:
 def _differences(study: Study, language: str) -> Iterator[str]:
     images = study.data.images_per_class
     if images:
-        text = f"{images:,} training images of each class" if language == "en" else f"每类 {images:,} 张训练图"
+        text = f"{images:,} training images of each class" if language == "en" else f"每类 {images:,} 张训练图像"
         is_cifar = "CIFAR-10" in study.data.name
         yield text + (_of_report(f"{published.IMAGES_PER_CLASS:,}", language) if is_cifar else "")
     if study.data.validation_per_class:
@@ -61,7 +61,7 @@ def _differences(study: Study, language: str) -> Iterator[str]:
         yield (
             f"evaluated on {number} validation images of each class"
             if language == "en"
-            else f"在每类 {number} 张验证图上评估"
+            else f"在每类 {number} 张验证图像上评估"
         )
     report, ours = _flat(published.PROTOCOL), _flat(plain(study.protocol))
     for key, value in report.items():
@@ -100,7 +100,7 @@ def number_name(key: str, language: str = "en") -> str:
     """What a number that a study varies is called (`varied.KEYS`)."""
     names = {
         "learning_rate": ("learning rate", "学习率"),
-        "batch_size": ("batch size", "批大小"),
+        "batch_size": ("batch size", "批量大小"),
         "momentum": ("momentum", "动量"),
         "weight_decay": ("weight decay", "权重衰减"),
         "schedule_epochs": ("epochs of the schedule", "学习率周期（轮）"),
@@ -125,17 +125,20 @@ def endpoint(study: Study, name: str, language: str = "en") -> str:
         if n == 1:
             return "the last epoch" if language == "en" else "最后一轮"
         return f"the mean of the last {n} epochs" if language == "en" else f"最后 {n} 轮平均"
-    weights = f"the mean of the weights since epoch {since}", f"第 {since} 轮起的平均权重"
+    weights = (
+        f"the weights averaged over epochs {since} to {study.epochs}",
+        f"第 {since} 至 {study.epochs} 轮权重的平均",
+    )
     phrases = {
         "final": ("the last epoch", "最后一轮"),
         "best": ("the best epoch", "最佳轮"),
         "averaged": weights,
         "re_estimated": (
-            f"{weights[0]}, with batch-norm statistics estimated again without the carry",
+            f"{weights[0]}, with batch-norm statistics re-estimated without the carry",
             f"{weights[1]}，不用携带量重新估计批归一化统计量",
         ),
         "last_re_estimated": (
-            "the last weights, with batch-norm statistics estimated again without the carry",
+            "the last weights, with batch-norm statistics re-estimated without the carry",
             "最后的权重，不用携带量重新估计批归一化统计量",
         ),
         "with_carry": ("the last epoch, evaluated with the carry", f"最后一轮，{at}时保留携带量"),

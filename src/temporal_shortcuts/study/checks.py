@@ -40,6 +40,10 @@ _IMAGES = {"cifar10": 50000, "digits": 1438}
 
 def check(study: Study, source: Source) -> None:
     """Raises `UserError` for the first thing that is wrong."""
+    if study.name == "ladder":
+        source.refuse(
+            ("study",), "found 'ladder', whose results are those of the ladder of studies; give it another name."
+        )
     _check_protocol(study, source)
     _check_drawn(study.scale, ("scale",), source)
     for variant in study.variants.values():

@@ -15,7 +15,7 @@ AVERAGED = (
     "re_estimated_test_accuracy",
     "averaged_test_accuracy_with_carry",
 )
-"""And of the run's last epoch: with statistics estimated again without a carry, of averaged and of last weights, and with the carry on."""
+"""And of the run's last epoch: with statistics re-estimated without a carry, of averaged and of last weights, and with the carry on."""
 
 
 def columns_of(settings: Protocol) -> list[str]:

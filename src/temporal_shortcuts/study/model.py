@@ -110,9 +110,9 @@ class Study:
     def candidates(self) -> list[Variant]:
         """The variants that are the benchmark with a temporal shortcut and are there to be chosen from.
 
-        That is no control and no null arm, nor a variant that a claim is about: of that the study has said beforehand what it expects.
+        That is no control and no null arm, nor a variant that a claim names: of that the study has said beforehand what it expects.
         """
-        claimed = {claim.variant for claim in self.claims}
+        claimed = {name for claim in self.claims for name in (claim.variant, claim.than, *(claim.among or ()))}
         return [
             variant
             for variant in self.variants.values()

@@ -6,8 +6,8 @@ The Snakefile asks here, each time it is read, so nothing that is slow to import
 from __future__ import annotations
 
 from temporal_shortcuts.study.kinds import KINDS
-from temporal_shortcuts.study.model import Study
-from temporal_shortcuts.study.varied import varied
+from temporal_shortcuts.study.model import Study, fingerprint
+from temporal_shortcuts.study.varied import KEYS, varied
 
 COLLECTED = ("metrics.csv", "runs.csv")
 TABULATED = ("summary.csv", "stability.csv", "comparisons.csv", "image_bootstrap.csv", "claims.csv")
@@ -18,15 +18,21 @@ DIAGRAMS = ("batch_res", "epoch_res")
 SWEEP_AT_LEAST = 3
 """Cells of one kind from which on a study is a sweep: three, since with two it varies onset or strength, and not both."""
 NULL_ARMS_AT_LEAST = 2
+CONFIRMING = "# Made by `snakemake confirm`"
+"""How the file of a study begins that a rule has made, so that no other is ever written over."""
 PAIRS_AT_LEAST = 3
 """As many as a verdict needs (`statistics.SMALLEST_N`, which is too heavy to import here)."""
 
 
 def figures_of(study: Study) -> list[str]:
     """The names of the study's figures (files of its `figures/`), in the order in which its README shows them."""
+    return [name for name, applies in _figures(study).items() if applies]
+
+
+def _figures(study: Study) -> dict[str, bool]:
     variants = study.variants.values()
-    kinds = {variant.kind for variant in variants}
-    drawn = {
+    kinds, numbers = {variant.kind for variant in variants}, varied(study)
+    return {
         "forest.svg": any(variant.against is not None for variant in variants),
         "sweep.svg": bool(sweep_kinds(study)),
         "carry.svg": bool(carry_variants(study))
@@ -35,20 +41,23 @@ def figures_of(study: Study) -> list[str]:
         "final_accuracy.svg": True,
         "learning_curves.svg": True,
         "late_differences.svg": bool(late_variants(study)),
-        **{varied_file(key, ".svg"): True for key in varied(study)},
+        **{varied_file(key, ".svg"): key in numbers for key in KEYS},
         "stable_epoch.svg": True,
     }
-    return [name for name, applies in drawn.items() if applies]
 
 
 def tables_of(study: Study) -> list[str]:
     """The names of the tables that are made from runs.csv and metrics.csv."""
-    added = {
+    return [*TABULATED, *(name for name, applies in _added_tables(study).items() if applies)]
+
+
+def _added_tables(study: Study) -> dict[str, bool]:
+    numbers = varied(study)
+    return {
         "decision_cost.csv": bool(costed_variants(study)),
-        **{varied_file(key, ".csv"): True for key in varied(study)},
+        **{varied_file(key, ".csv"): key in numbers for key in KEYS},
         "variance.csv": len(null_arms(study)) >= NULL_ARMS_AT_LEAST,
     }
-    return [*TABULATED, *(name for name, applies in added.items() if applies)]
 
 
 def varied_file(key: str, suffix: str) -> str:
@@ -73,6 +82,20 @@ def texts_of(study: Study) -> list[str]:
     """The study's READMEs, and the files of its pieces for the repository's."""
     pieces = [f"blocks/{name}{suffix}" for name in block_names(study) for suffix in LANGUAGES.values()]
     return [*(f"README{suffix}" for suffix in LANGUAGES.values()), *pieces]
+
+
+def mark(study: Study) -> str:
+    """The last line of the study's README, which says of which study it is: study.json can be newer than what was made of it."""
+    return f"<!-- of the study {fingerprint(study.resolved)} -->"
+
+
+def outdated(study: Study) -> list[str]:
+    """The tables, figures and pieces that another study has and this one has not: left over where its file was edited."""
+    tables = [name for name, applies in _added_tables(study).items() if not applies]
+    figures = [f"figures/{name}" for name, applies in _figures(study).items() if not applies]
+    pieces = [f"blocks/{name}{suffix}" for name in BLOCKS for suffix in LANGUAGES.values()]
+    own = texts_of(study)
+    return [*tables, *figures, *(piece for piece in pieces if piece not in own)]
 
 
 # -- which variants ----------------------------------------------------------------------------------------------------

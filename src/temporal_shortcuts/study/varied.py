@@ -67,4 +67,5 @@ def _series(study: Study, key: str) -> Iterator[Series]:
 def _flat(variant: Variant) -> dict[str, Any]:
     """All that a variant declares, the keys of the augmentation and of the shortcut among the others."""
     settings = variant.settings.model_dump()
-    return {**settings, **settings.pop("augmentation"), **(plain(variant.shortcut) if variant.shortcut else {})}
+    augmentation = settings.pop("augmentation")
+    return {**settings, **augmentation, **(plain(variant.shortcut) if variant.shortcut else {})}

@@ -8,6 +8,7 @@ from pathlib import Path
 from temporal_shortcuts.api import sound_studies
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.outputs import CONFIRMING
 
 
 def check_touch(files: Iterable[str]) -> None:
@@ -17,6 +18,15 @@ def check_touch(files: Iterable[str]) -> None:
         raise UserError(
             f"{missing[0]} is not made yet, nor are {len(missing) - 1} other files: --touch only marks what is there; "
             "run the same command without it."
+        )
+
+
+def check_confirming(file: Path) -> None:
+    """Raise `UserError` if a file that a rule would write was written by hand: what confirms a study gets a name of its own."""
+    if file.exists() and not file.read_bytes().startswith(CONFIRMING.encode()):
+        raise UserError(
+            f"{file}: it was written by hand, and the study that confirms another is made by a rule; give confirm.study another name, "
+            "or move this file away."
         )
 
 

@@ -21,6 +21,7 @@ SHOWN = 5
 
 def succeeded(study: Study, results: Path, made: Iterable[str | Path]) -> None:
     """After a run that made the files `made`: the summary if it is among them, and the paths to look at."""
+    made = list(made)
     names = {str(Path(path).relative_to(results)) for path in made if Path(path).is_relative_to(results)}
     console = Console(width=None if sys.stdout.isatty() else 120)
     if "summary.csv" in names:
@@ -34,6 +35,10 @@ def succeeded(study: Study, results: Path, made: Iterable[str | Path]) -> None:
         "records/": records and f"{records} new record{'s' * (records > 1)}",
     }
     looks = {f"{results}/{name}": what for name, what in places.items() if what}
+    handed_on = {".html": "the results as a page", ".zip": "the archive", ".yaml": "the study that confirms the choice"}
+    for path in map(Path, made):
+        if path.parts[0] in ("build", "studies") and path.suffix in handed_on:
+            looks[str(path)] = handed_on[path.suffix]
     if looks:
         console.print("To look at:")
         for path, what in looks.items():

@@ -1,4 +1,4 @@
-"""The running mean of a run's weights, and batch-norm statistics estimated again: what a network is worth without the noise of
+"""The running mean of a run's weights, and batch-norm statistics re-estimated: what a network is worth without the noise of
 its last steps.
 
 Averaging the weights over the last epochs is stochastic weight averaging (Izmailov et al., 2018) at the learning rate that the run

@@ -352,6 +352,8 @@ class Noise(BatchRes):
 class OneBit(Shortcut):
     """`one_bit`, the null arm: the lowest bit of one weight is flipped at the onset, and nothing else happens."""
 
+    carries = False
+
     def start(self, network: Network, recorded: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
             network.linear.weight.view(-1)[:1].view(torch.int32).bitwise_xor_(1)

@@ -234,7 +234,8 @@ class Trainer:
         loss, right = self.evaluate(averaged)
         row = {"averaged_test_loss": loss, "averaged_test_accuracy": _share(right)}
         if self._is_last():
-            estimated = [re_estimated(network, self._full_batches()) for network in (averaged, self.network)]
+            with self._autocast():
+                estimated = [re_estimated(network, self._full_batches()) for network in (averaged, self.network)]
             accuracies = [_share(self.evaluate(network)[1]) for network in estimated]
             row["averaged_re_estimated_test_accuracy"], row["re_estimated_test_accuracy"] = accuracies
             if self.settings["evaluate_with_carry"]:
