@@ -20,7 +20,14 @@ LADDER = [f"{WORK}/ladder/{STUDY.name}.done"] if IS_RUNG else []
 rule ladder:
     """Collect the ladder's studies into one table, one figure and the test of a trend."""
     input:
-        code("study/*.py", "analysis/*.py", "networks/**/*.py", "report/*.py", "report/figures/*.py", "report/templates/*"),
+        code(
+            "study/*.py",
+            "analysis/*.py",
+            "networks/**/*.py",
+            "report/*.py",
+            "report/figures/*.py",
+            "report/templates/*",
+        ),
         newest_if(not all(Path("results/ladder", name).is_file() for name in ladders.FILES)),
         TABLES if IS_RUNG else [],
         [path for path in COLLECTS if os.path.isfile(path)],
