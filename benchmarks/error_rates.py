@@ -46,7 +46,7 @@ SCENARIOS: dict[str, Truth] = {
         "batch_res_late": MARGIN,
         "epoch_res_late": -MARGIN,
     },
-    "as pilot and probe suggest": {
+    "as the pilot suggests": {
         "lr_0.001": -10.0,
         "lr_0.1": -3.0,
         "batch_res_start": -0.6,
@@ -135,7 +135,7 @@ def main() -> None:
             rate, _ = simulate(truth, draws, index, deviation=deviation, images=images, margin=margin)
             shown = f"{margin:.2g}" if margin else "none"
             print(f"| {name} | {shown} | {images:,} | {deviation:.2g} | {100 * rate:.1f} % |", flush=True)
-    for name in ("nothing differs", "as pilot and probe suggest"):
+    for name in ("nothing differs", "as the pilot suggests"):
         print(f"\n| {name} | {' | '.join(VERDICTS)} |\n| --- | --- | --- | --- | --- |")
         for claim, count in simulate(SCENARIOS[name], draws, 100)[1].items():
             print(f"| {claim} | {' | '.join(f'{100 * count[verdict] / draws:.0f} %' for verdict in VERDICTS)} |")

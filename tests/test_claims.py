@@ -499,7 +499,7 @@ def test_a_claim_keeps_the_endpoint_that_it_names() -> None:
 def test_the_declared_study_has_the_power_that_the_docs_state() -> None:
     draws, rows = 300, re.findall(r"^\| (\w[\w.]+) \|((?: \d+ % \|){4})$", DOCS.read_text(), re.MULTILINE)
     tables = [rows[: len(error_rates.CLAIMS)], rows[len(error_rates.CLAIMS) :]]
-    for scenario, written in zip(("nothing differs", "as pilot and probe suggest"), tables, strict=True):
+    for scenario, written in zip(("nothing differs", "as the pilot suggests"), tables, strict=True):
         _, found = error_rates.simulate(error_rates.SCENARIOS[scenario], draws, 32)
         assert [claim for claim, _ in written] == list(found)
         for claim, shares in written:
