@@ -24,7 +24,7 @@ from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulate
 from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.report import published, texts
+from temporal_shortcuts.report import numbers, published, texts
 from temporal_shortcuts.report.figures import curves, differences, drawing, style
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.outputs import (
@@ -353,6 +353,25 @@ def test_a_sweep_shows_each_kind_over_the_same_onsets_and_what_was_not_tried_bla
     maps = {axes.get_title(): axes for axes in figure.axes[:3]}
     assert {len(axes.texts) for axes in maps.values()} == {1, 4}
     assert [label.get_text() for label in maps["mixed"].get_xticklabels()] == ["0", "2", "4"]
+    assert "blank: not tried" in figure.get_supxlabel()
+
+
+def test_many_kinds_share_one_map_with_what_learns_its_strength(tmp_path):
+    more = {f"{kind}-0.5-2": {"shortcut": {"kind": kind, "strength": 0.5, "onset": 2}} for kind in ("mixed", "centred")}
+    more["learnt"] = {"shortcut": {"kind": "learnt", "onset": 4}}
+    study, tables = tabulated(tmp_path, SWEEP, {"variants": SWEEP["variants"] | more})
+    figure = differences.sweep(study, tables)
+    axes = figure.axes[0]
+    kinds = ["batch_res", "epoch_res", "mixed", "centred", "learnt"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == kinds
+    columns = ["0.05", "0.2", "0.5", "0.05", "0.2", "learnt"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == columns
+    texts = {text.get_text(): text.get_position() for text in axes.texts}
+    rows = tables.comparisons[tables.comparisons["endpoint"] == "last5"].set_index("variant")
+    for name, place in {"learnt": (5.5, 4.5), "mixed-0.5-2": (2.5, 2.5), "epoch_res-0.2-4": (4.5, 1.5)}.items():
+        (shown,) = [text for text, at in texts.items() if at == place]
+        assert shown.startswith(numbers.points(rows.loc[name, "mean_difference"]))
+    assert [text for text in texts if "after" in text] == ["after 0 epochs", "after 2 epochs", "after 4 epochs"]
     assert "blank: not tried" in figure.get_supxlabel()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -141,78 +142,112 @@ def _numbers(axes: Axes, columns: list[tuple[str, list[str], float]]) -> None:
         right += inches
 
 
-MOST_ONSETS, FEW_ONSETS = 8, 3
-"""Columns of a heat map: with more than the first each map has the figure's width, with at most the second three stand side by side."""
+MOST_ONSETS, MOST_MAPS = 8, 3
+"""Columns with which a heat map takes the figure's width; kinds from which on one map has a row for each of them."""
 
 # -- a sweep -----------------------------------------------------------------------------------------------------------
 
 
 def sweep(study: Study, tables: Tables) -> Figure:
-    """For each kind a heat map of the paired difference over onset and strength; undecided cells are hatched."""
+    """Heat maps of the paired difference over onset and strength, one a kind, or one for many kinds; undecided cells are hatched."""
     kinds = sweep_kinds(study)
-    primary = study.endpoint
-    rows = tables.comparisons[tables.comparisons["endpoint"] == primary].set_index("variant")
+    rows = tables.comparisons[tables.comparisons["endpoint"] == study.endpoint].set_index("variant")
     cells = {kind: sweep_cells(study, kind) for kind in kinds}
     shown = rows.loc[[name for of_kind in cells.values() for name in of_kind.values()], "mean_difference"]
     reach = max(abs(limit) for limit in span((value, value) for value in shown))
-    onsets = sorted({onset for of_kind in cells.values() for onset, _ in of_kind})
-    strengths = max(len({strength for _, strength in of_kind}) for of_kind in cells.values())
-    columns = min(len(kinds), 1 if len(onsets) > MOST_ONSETS else 3 if len(onsets) <= FEW_ONSETS else 2)
-    lines = -(-len(kinds) // columns)
-    figure = new_figure(0.9 + (0.7 + 0.72 * strengths) * lines)
-    grid = list(figure.subplots(lines, columns, squeeze=False).flat)
-    size = min(9.0, 19.0 * 6.0 / columns / len(onsets))
-    for axes, kind in zip(grid, kinds, strict=False):
-        _heat_map(axes, cells[kind], onsets, rows, reach, size)
-        axes.set(title=kind, xlabel=wrapped("onset (epochs completed before)", 6.4 / columns - 0.8, 10))
-    for axes in grid[len(kinds) :]:
-        axes.set_visible(False)
+    draw = _a_map_a_kind if len(kinds) <= MOST_MAPS else _one_map
+    figure, maps, is_sparse = draw(study, cells, rows, reach)
     label = wrapped("difference from the benchmark (points)", 0.6 * figure.get_figheight(), 10)
-    bar = figure.colorbar(grid[0].collections[0], ax=grid, label=label, extend="both", shrink=0.9)
+    bar = figure.colorbar(maps[0].collections[0], ax=maps, label=label, extend="both", shrink=0.9)
     bar.outline.set_visible(False)
     note_scale(
         figure,
         study,
-        f"in each cell: mean paired difference ({endpoint(study, primary)}) ± half its 95 % t interval, in points · "
-        "hatched: undecided, Holm's p above 0.05, or fewer than 3 pairs"
-        + (" · blank: not tried" if any(len(of_kind) < _whole(of_kind, onsets) for of_kind in cells.values()) else ""),
+        f"in each cell: mean paired difference ({endpoint(study, study.endpoint)}) ± half its 95 % t interval, in points · "
+        "hatched: undecided, Holm's p above 0.05, or fewer than 3 pairs" + (" · blank: not tried" if is_sparse else ""),
     )
     return figure
 
 
-def _whole(cells: dict[tuple[int, float], str], onsets: list[int]) -> int:
-    """How many cells a kind's map has room for."""
-    return len(onsets) * len({strength for _, strength in cells})
+Cells = dict[tuple[int, float], str]
+
+
+def _a_map_a_kind(
+    study: Study, cells: dict[str, Cells], rows: pd.DataFrame, reach: float
+) -> tuple[Figure, list[Axes], bool]:
+    """A kind's map is over the onsets of all and its own strengths."""
+    onsets = sorted({onset for of_kind in cells.values() for onset, _ in of_kind})
+    strengths = {kind: sorted({strength for _, strength in own}, reverse=True) for kind, own in cells.items()}
+    columns = min(len(cells), 1 if len(onsets) > MOST_ONSETS else 2)
+    lines = -(-len(cells) // columns)
+    figure = new_figure(0.9 + (0.7 + 0.72 * max(map(len, strengths.values()))) * lines)
+    grid = list(figure.subplots(lines, columns, squeeze=False).flat)
+    size = min(9.0, 19.0 * 6.0 / columns / len(onsets))
+    for axes, (kind, own) in zip(grid, cells.items(), strict=False):
+        names = {(f"{strength:g}", onset): name for (onset, strength), name in own.items()}
+        _heat_map(axes, names, [f"{strength:g}" for strength in strengths[kind]], onsets, rows, reach, size)
+        axes.set(
+            title=kind, xlabel=wrapped("onset (epochs completed before)", 6.4 / columns - 0.8, 10), ylabel="strength"
+        )
+    for axes in grid[len(cells) :]:
+        axes.set_visible(False)
+    is_sparse = any(len(own) < len(onsets) * len(strengths[kind]) for kind, own in cells.items())
+    return figure, grid, is_sparse
+
+
+def _one_map(
+    study: Study, cells: dict[str, Cells], rows: pd.DataFrame, reach: float
+) -> tuple[Figure, list[Axes], bool]:
+    """A row a kind, and a column an onset and strength; a kind that learns its strength has a column for that."""
+    names = {
+        (kind, (onset, f"{strength:g}")): name for kind, own in cells.items() for (onset, strength), name in own.items()
+    }
+    for one in study.candidates:
+        if one.kind not in cells:
+            names[one.kind, (one.onset, "learnt")] = one.name
+    kinds = list(dict.fromkeys(kind for kind, _ in names))
+    strengths = sorted({strength for _, (_, strength) in names}, key=lambda text: (text == "learnt", text))
+    columns = sorted({column for _, column in names}, key=lambda column: (column[0], strengths.index(column[1])))
+    figure = new_figure(1.2 + 0.46 * len(kinds))
+    axes = figure.subplots()
+    _heat_map(axes, names, kinds, columns, rows, reach, 8.5)
+    axes.set_xticklabels([strength for _, strength in columns], rotation=0)
+    axes.set_xlabel("strength")
+    for onset in sorted({onset for onset, _ in columns}):
+        own = [place for place, column in enumerate(columns) if column[0] == onset]
+        axes.text(own[0] + len(own) / 2, -0.15, f"after {onset} epochs", ha="center", va="bottom", fontsize=9.5)
+        if own[0]:
+            axes.axvline(own[0], color="black", linewidth=1.2, zorder=4)
+    return figure, [axes], len(names) < len(kinds) * len(columns)
 
 
 def _heat_map(
     axes: Axes,
-    cells: dict[tuple[int, float], str],
-    onsets: list[int],
+    names: dict[tuple[Any, Any], str],
+    index: list[str],
+    columns: list[Any],
     rows: pd.DataFrame,
     reach: float,
     size: float,
 ) -> None:
-    """One kind over the figure's onsets and its own strengths; where nothing was tried nothing is drawn."""
-    strengths = sorted({strength for _, strength in cells}, reverse=True)
-    values = pd.DataFrame(np.nan, index=[f"{strength:g}" for strength in strengths], columns=onsets)
-    texts = values.astype(object)
-    for (onset, strength), name in cells.items():
-        row, place = rows.loc[name], (f"{strength:g}", onset)
+    """The variants at (row, column) by their differences; where nothing was tried nothing is drawn."""
+    values = np.full((len(index), len(columns)), np.nan)
+    texts = np.full(values.shape, "", dtype=object)
+    for (line, column), name in names.items():
+        row, place = rows.loc[name], (index.index(line), columns.index(column))
         half = (row["t_high"] - row["t_low"]) / 2
-        values.loc[place] = row["mean_difference"]
-        texts.loc[place] = points(row["mean_difference"]) + (f"\n±{half:.2f}" if math.isfinite(half) else "")
+        values[place] = row["mean_difference"]
+        texts[place] = points(row["mean_difference"]) + (f"\n±{half:.2f}" if math.isfinite(half) else "")
         if not is_decided(row):
-            corner = onsets.index(onset), strengths.index(strength)
+            corner = place[1], place[0]
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="//", edgecolor="#999999", linewidth=0, zorder=2))
     colours = {"cmap": "RdBu", "center": 0, "vmin": -reach, "vmax": reach, "cbar": False}
-    seaborn.heatmap(
-        values, annot=texts, fmt="", annot_kws={"fontsize": size}, linewidths=1.5, linecolor="white", ax=axes, **colours
-    )
+    look = {"annot_kws": {"fontsize": size}, "linewidths": 1.5, "linecolor": "white"}
+    frame = pd.DataFrame(values, index=index, columns=list(map(str, columns)))
+    seaborn.heatmap(frame, annot=texts, fmt="", ax=axes, **look, **colours)
     for text in axes.texts:
         text.set_zorder(3)
-    if values.isna().any(axis=None):
+    if np.isnan(values).any():
         axes.grid(visible=False)  # it would show where nothing is
-    axes.set(ylabel="strength")
     axes.tick_params(length=0)
     axes.tick_params(axis="y", rotation=0)
