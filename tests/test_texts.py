@@ -751,7 +751,7 @@ def test_templates_are_complete():
 
 
 def test_what_an_edited_study_no_longer_has_goes_and_is_not_read(tmp_path: Path) -> None:
-    """Its tables, figures and pieces would speak of variants that are gone, or show the numbers of another study."""
+    """Its tables, figures and blocks would speak of variants that are gone, or show the numbers of another study."""
     averages = {"protocol": {"average_from": 5, "evaluate_with_carry": True}}
     before, _ = tabulated(
         tmp_path, SMALL, averages, {"variants": {"no_effect": {"shortcut": {"kind": "fresh_order", "onset": 6}}}}

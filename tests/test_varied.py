@@ -63,7 +63,7 @@ def test_each_measure_is_what_it_says() -> None:
 
 def test_the_four_statements_are_judged_by_the_rule() -> None:
     said = effects(RATES, curves()).set_index("statement")["outcome"].drop("")
-    assert dict(said) == dict.fromkeys(("fast", "oscillates", "slow", "stuck"), "borne out")
+    assert dict(said) == dict.fromkeys(("fast", "oscillates", "slow", "stuck"), "supported")
     turned = curves().replace({"variant": {"small": "large", "large": "small"}})
     said = effects(RATES, turned).set_index("statement")["outcome"].drop("")
     assert said["fast"] == said["slow"] == "contradicted"
@@ -86,7 +86,7 @@ def test_the_statements_are_about_the_first_series_alone() -> None:
     said = effects(series, pd.concat([metrics, *wide]))
     judged = said[said["statement"] != ""]
     assert set(judged["variant"]) == {"small", "large"}
-    assert set(judged["outcome"]) == {"borne out"}
+    assert set(judged["outcome"]) == {"supported"}
 
 
 def test_equal_epochs_prove_no_more_than_a_whole_epoch() -> None:

@@ -1,4 +1,4 @@
-"""What people look at: figures, the study's README, and the pieces of it for the repository's README.
+"""What people look at: figures, the study's README, and blocks of it for the repository's README.
 
 Needs the tables. Makes results/<study>/figures/, README.md and blocks/.
 """
@@ -60,7 +60,7 @@ rule readme:
 
 
 rule write_readme:
-    """Write the study's README and the pieces for the repository's, with every number from a table."""
+    """Write the study's README and the blocks for the repository's, with every number from a table."""
     input:
         TABLES,
         code("study/*.py", "analysis/*.py", "report/*.py", "report/templates/*"),
@@ -82,7 +82,7 @@ rule write_readme:
 
 
 rule front_page:
-    """Put the study's pieces between their markers in the repository's README."""
+    """Put the study's blocks between their markers in the repository's README."""
     input:
         BLOCKS,
         newest_if(FRONT_PAGE and not arguments.shows_blocks(READMES, Path("results"))),
@@ -97,6 +97,6 @@ rule front_page:
         script=SCRIPTS / "splice.py",
         readmes=READMES,
     message:
-        "Put the study's pieces into the repository's README"
+        "Put the study's blocks into the repository's README"
     shell:
         "{params.python} {params.script:q} {params.readmes:q} > {log:q} 2>&1"

@@ -64,7 +64,7 @@ def effects(series: Iterable[Series], metrics: pd.DataFrame, test_images: int = 
     the test accuracy over the last ten epochs; `gap`, training less test accuracy, and `train_accuracy`, both over the last five;
     in points or percent. Intervals are t intervals over the seeds. A reference without the key has nothing there.
 
-    Of learning rates, a statement of the report is `borne out` or `contradicted` where Holm's p over the four is at most 5 %, else
+    Of learning rates, a statement of the report is `supported` or `contradicted` where Holm's p over the four is at most 5 %, else
     `undecided`. Of another number, each difference from the reference in `COMPARED` is `higher`, `lower` or `undecided` in the same
     way, Holm's p being over all of these. The level for epochs is the highest that the reference passes with every seed.
     """
@@ -188,6 +188,6 @@ def _judge(table: pd.DataFrame, judged: dict[int, tuple[str, int]]) -> None:
     adjusted = holm(table.loc[list(judged), "p"])
     for (index, (statement, sign)), p in zip(judged.items(), adjusted, strict=True):
         decided = sign * table.loc[index, "difference"] > 0
-        words = ("borne out", "contradicted") if statement else ("higher", "lower")
+        words = ("supported", "contradicted") if statement else ("higher", "lower")
         outcome = words[0 if decided else 1] if p <= LEVEL else "undecided"
         table.loc[index, ["statement", "p_holm", "outcome"]] = [statement, p, outcome]

@@ -73,15 +73,15 @@ def headline_figures_of(study: Study) -> list[str]:
 
 
 def block_names(study: Study) -> list[str]:
-    """The study's pieces for the repository's READMEs: those of `BLOCKS` for which it has something to say."""
+    """The study's blocks for the repository's READMEs: those of `BLOCKS` for which it has something to say."""
     empty = {"why": not explained_variants(study), "varied": not varied(study)}
     return [name for name in BLOCKS if not empty.get(name)]
 
 
 def texts_of(study: Study) -> list[str]:
-    """The study's READMEs, and the files of its pieces for the repository's."""
-    pieces = [f"blocks/{name}{suffix}" for name in block_names(study) for suffix in LANGUAGES.values()]
-    return [*(f"README{suffix}" for suffix in LANGUAGES.values()), *pieces]
+    """The study's READMEs, and the files of its blocks for the repository's."""
+    blocks = [f"blocks/{name}{suffix}" for name in block_names(study) for suffix in LANGUAGES.values()]
+    return [*(f"README{suffix}" for suffix in LANGUAGES.values()), *blocks]
 
 
 def mark(study: Study) -> str:
@@ -90,12 +90,12 @@ def mark(study: Study) -> str:
 
 
 def outdated(study: Study) -> list[str]:
-    """The tables, figures and pieces that another study has and this one has not: left over where its file was edited."""
+    """The tables, figures and blocks that another study has and this one has not: left over where its file was edited."""
     tables = [name for name, applies in _added_tables(study).items() if not applies]
     figures = [f"figures/{name}" for name, applies in _figures(study).items() if not applies]
-    pieces = [f"blocks/{name}{suffix}" for name in BLOCKS for suffix in LANGUAGES.values()]
+    blocks = [f"blocks/{name}{suffix}" for name in BLOCKS for suffix in LANGUAGES.values()]
     own = texts_of(study)
-    return [*tables, *figures, *(piece for piece in pieces if piece not in own)]
+    return [*tables, *figures, *(block for block in blocks if block not in own)]
 
 
 # -- which variants ----------------------------------------------------------------------------------------------------
