@@ -166,6 +166,24 @@ def test_the_answer_is_the_verdict_on_the_reports_best(small, verdict, opening):
     assert rendered(study, changed, folder, "headline").startswith(f"**{opening}.** ")
 
 
+def test_a_study_without_a_published_winner_answers_with_its_own_claim(tmp_path):
+    claim = {"id": "gain", "text": "It gains", "test": "better", "variant": "mixed", "than": "benchmark"}
+    own = {
+        "variants": {"mixed": {"label": "mixed", "shortcut": {"kind": "mixed", "strength": 0.2, "onset": 6}}},
+        "claims": [claim],
+    }
+    study, tables = tabulated(tmp_path, SMALL, own)
+    row = next(row for row in facts.primary(study, tables) if row["variant"] == "mixed")
+    said = (
+        f"“mixed” differs from “benchmark (learning rate 0.01)” by **{numbers.points(row['mean_difference'])} points**"
+    )
+    text = rendered(study, tables, tmp_path, "headline")
+    assert said in text
+    assert "report's best" not in text
+    assert "report has" not in text
+    assert "原报告各跑一次" not in rendered(study, tables, tmp_path, "headline", "zh")
+
+
 def test_the_headline_names_the_reference_that_it_compares_with(tmp_path):
     other = {"variants": {"batch_res_late": {"against": "lr_0.1"}, "lr_0.1": {"published": 0.8703}}}
     text = rendered(*tabulated(tmp_path, SMALL, AS_PUBLISHED, other), tmp_path, "headline")

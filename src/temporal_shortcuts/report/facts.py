@@ -124,16 +124,23 @@ def winner(study: Study, tables: Tables) -> Row | None:
 
 
 def answer(study: Study, tables: Tables) -> Row | None:
-    """What the study says to its question, does a temporal shortcut help: the winner's comparison, with a claim's `verdict` on it.
+    """What the study says to its question, does a temporal shortcut help: a comparison, with a claim's `verdict` on it.
 
-    Without a claim that the winner is better, the verdict is that of the comparison: supported, contradicted or undecided.
+    It is the winner's. Without a claim that this is better, the verdict is that of the comparison: supported, contradicted or
+    undecided. Where the report found no winner among the variants, it is that of the first shortcut that the study itself claims to
+    be better.
     """
     best = winner(study, tables)
+    rows = {(row["variant"], row["against"]): row for row in ([best] if best else primary(study, tables))}
+    for claim in claims_of(study, tables):
+        row = rows.get((claim["variant"], claim["than"]))
+        own = (
+            not claim["published"] and claim["endpoint"] == study.endpoint and study.variants[claim["variant"]].shortcut
+        )
+        if row and claim["test"] == "better" and (best or own):
+            return row | {"verdict": claim["verdict"], "claim": claim}
     if best is None:
         return None
-    for claim in claims_of(study, tables):
-        if (claim["test"], claim["variant"], claim["than"]) == ("better", best["variant"], best["against"]):
-            return best | {"verdict": claim["verdict"], "claim": claim}
     decided = "supported" if best["mean_difference"] > 0 else "contradicted"
     return best | {"verdict": decided if best["decided"] else "undecided", "claim": None}
 
