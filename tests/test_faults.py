@@ -220,7 +220,7 @@ def test_what_a_killed_program_left_is_removed_when_the_file_is_written_again(do
 
 
 def test_a_run_that_diverges_is_a_result_with_its_epoch(done: Place) -> None:
-    read = Tables.read(done.results, study_of(done))
+    read = Tables.read(done.results, done.study)
     runs = read.runs.set_index("variant")
     assert runs.loc["wild", "diverged_epoch"] == 1
     assert runs.drop("wild")["diverged_epoch"].isna().all()
