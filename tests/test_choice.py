@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -187,6 +188,10 @@ def test_the_file_is_made_with_the_tables_and_no_other_may_stand(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     text = made.read_text()
     assert "study: confirming" in text
+    said = (clone / "results" / "exploring" / "README.md").read_text()
+    label = yaml.safe_load(text)["claims"][0]["text"].partition(" beats ")[0]
+    assert re.search(r"of 2 candidates (is|are) significantly better than “benchmark”", said)
+    assert f"The rule chooses “{label}” to be confirmed: " in said
 
     made.write_text(text.replace("strength: 0.2", "strength: 0.3"))
     done = regenerate(clone, "--check")

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from temporal_shortcuts.analysis import costs
+from temporal_shortcuts.analysis import choice, costs
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, deciding_difference, pairs_needed
 from temporal_shortcuts.analysis.tables import Tables, read_sidecar
 from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
+from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report import published
 from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
 from temporal_shortcuts.study import Study, Variant
@@ -143,6 +144,24 @@ def answer(study: Study, tables: Tables) -> Row | None:
         return None
     decided = "supported" if best["mean_difference"] > 0 else "contradicted"
     return best | {"verdict": decided if best["decided"] else "undecided", "claim": None}
+
+
+def chosen(study: Study, tables: Tables) -> Row | None:
+    """What an exploring study hands on to be confirmed: the candidate's comparison, with how many `candidates` there are.
+
+    `better` and `worse` say how many of these differ significantly from the benchmark. None where nothing is to be confirmed, or
+    nothing can be chosen yet.
+    """
+    if study.confirm is None:
+        return None
+    try:
+        name = choice.choose(study, tables.comparisons).variant.name
+    except UserError:
+        return None
+    rows = {row["variant"]: row for row in primary(study, tables)}
+    candidates = [rows[one.name] for one in study.candidates]
+    signs = Counter(row["mean_difference"] > 0 for row in candidates if row["decided"])
+    return rows[name] | {"candidates": len(candidates), "better": signs[True], "worse": signs[False]}
 
 
 def null_arm(study: Study, tables: Tables, beside: Row) -> Row | None:
