@@ -106,6 +106,8 @@ def test_the_confirming_study_has_the_candidate_fresh_seeds_and_the_test_images(
     assert made.variants["late-schedule-20"].differences.keys() == {"shortcut"}
     assert made.variants["late-schedule-20"].settings.schedule_epochs == 20
     assert text == choice.confirming(study_of(exploring.resolved), comparisons(FOUND), DATA), "through study.json too"
+    turned = dict(reversed(DATA.items()))
+    assert text == choice.confirming(exploring, comparisons(FOUND), turned), "in whatever order the data's keys come"
     assert "# Chosen of 2: late, with a difference of +0.20 points and a lower bound of" in text
 
 

@@ -107,7 +107,7 @@ def _declared(study: Study, candidate: Variant, data: Mapping[str, Any]) -> dict
         variants[names[1]] = {"label": labels[1], **changed, "against": names[0], "shortcut": shortcut}
         text = f"{labels[1]} beats {labels[0]}"
         claims.append({"id": f"gain{suffix}", "text": text, "test": "better", "variant": names[1], "than": names[0]})
-    kept = {key: value for key, value in data.items() if value is not None and key in Data.model_fields}
+    kept = {key: data[key] for key in sorted(Data.model_fields.keys() & data.keys()) if data[key] is not None}
     del kept["validation_per_class"]
     defaults = {key: StudyKeys.model_fields[key].default for key in ("endpoint", "margin", "tolerance")}
     return {
