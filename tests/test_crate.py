@@ -149,6 +149,15 @@ def test_a_citation_without_what_an_archive_must_name_is_refused(tmp_path: Path,
     assert not (tmp_path / "crate.zip").exists()
 
 
+@pytest.mark.parametrize("content", [b"title: [", b"- a list", b"title: \xff"])
+def test_a_citation_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -> None:
+    root = clone(tmp_path / "clone")
+    (root / "CITATION.cff").write_bytes(content)
+    with pytest.raises(UserError, match=r"CITATION.cff (is no YAML|holds no keys)"):
+        pack(root, tmp_path / "crate.zip")
+    assert not (tmp_path / "crate.zip").exists()
+
+
 @pytest.mark.slow
 def test_unpacked_it_is_a_clone_that_trains_nothing(tmp_path: Path) -> None:
     root, unpacked = clone(tmp_path / "clone"), tmp_path / "unpacked"

@@ -12,6 +12,7 @@ import programs
 import pytest
 from rich.console import Console
 
+from temporal_shortcuts import folders
 from temporal_shortcuts.study import load_resolved
 
 ROOT = Path(__file__).parents[1]
@@ -143,6 +144,18 @@ def test_line_ends_of_another_system_are_no_difference(clone: Path, tmp_path: Pa
     verify = runpy.run_path(str(ROOT / "workflow" / "scripts" / "verify.py"))
     for run_ in load_resolved(folder / "results" / "demo" / "study.json").runs:
         assert verify["_compare"](Console(quiet=True), run_, folder / "results" / "demo", ROOT / "results" / "demo")
+
+
+def test_tables_of_an_edited_study_wait_for_the_snakemake_that_runs_it(clone: Path, tmp_path: Path) -> None:
+    folder = without(clone, tmp_path / "clone")
+    folders.hold_study(folder / "results" / "demo" / "study.json", folder / "work", edited=False)
+    file = folder / "studies" / "demo.yaml"
+    file.write_text(re.sub("^title: .*", "title: Another title", file.read_text(), flags=re.MULTILINE))
+    before = (folder / "results" / "demo" / "study.json").read_bytes()
+    done = run(folder, "regenerate")
+    assert done.returncode == 2
+    assert "another Snakemake runs this study as it was before" in done.stderr
+    assert (folder / "results" / "demo" / "study.json").read_bytes() == before
 
 
 def test_git_changes_no_line_end(tmp_path: Path) -> None:

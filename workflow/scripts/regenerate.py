@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from temporal_shortcuts import api, errors
+from temporal_shortcuts import api, errors, files, folders
 from temporal_shortcuts.analysis import records
 from temporal_shortcuts.study import Study, ladder, outputs
 
@@ -69,6 +69,8 @@ def _regenerate(studies: Mapping[Path, Study], root: Path) -> None:
     """Run the cheap stages in a folder that has results/ and the READMEs; `studies` by their files."""
     for file, study in studies.items():
         resolved = root / "results" / study.name / "study.json"
+        if root == ROOT:
+            folders.hold_study(resolved, ROOT / "work", edited=not files.holds(resolved, study.text()))
         study.write(resolved)
         for stage in STAGES:
             _run(stage, "--study", str(resolved))

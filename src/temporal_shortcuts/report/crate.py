@@ -78,8 +78,13 @@ def _place(study: Study, name: str) -> str:
 
 def _citation(path: Path) -> dict[str, Any]:
     """Title, authors, version and date of the software."""
-    with naming(path):
-        citation = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        with naming(path):
+            citation = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no YAML ({' '.join(str(error).split())[:200]}): mend it.") from None
+    if not isinstance(citation, dict):
+        raise UserError(f"{path} holds no keys such as title and authors, which an archive must name: mend it.")
     missing = [key for key in ("title", "authors", "version", "date-released", "license") if not citation.get(key)]
     if missing:
         raise UserError(f"{path} has no {missing[0]!r}, which an archive must name: add it.")
