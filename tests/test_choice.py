@@ -78,7 +78,11 @@ def test_more_pairs_of_seeds_raise_a_bound(exploring: Study) -> None:
 
 def test_of_equal_candidates_the_first_by_name_is_chosen(exploring: Study) -> None:
     for names in (("late", "early"), ("early", "late")):
-        assert choice.choose(exploring, comparisons(dict.fromkeys(names, (0.2, 0.1)))).variant.name == "early"
+        equal = comparisons(dict.fromkeys(names, (0.2, 0.1)))
+        chosen = choice.choose(exploring, equal)
+        assert (chosen.variant.name, chosen.equal) == ("early", ("late",))
+        assert "# Chosen of 2: early," in (text := choice.confirming(exploring, equal, DATA))
+        assert "later by name: late." in " ".join(text.replace("#", "").split())
 
 
 def test_another_endpoint_does_not_count(exploring: Study) -> None:
@@ -192,8 +196,10 @@ def test_the_file_is_made_with_the_tables_and_no_other_may_stand(tmp_path: Path)
     assert "study: confirming" in text
     said = (clone / "results" / "exploring" / "README.md").read_text()
     label = yaml.safe_load(text)["claims"][0]["text"].partition(" beats ")[0]
-    assert re.search(r"of 2 candidates (is|are) significantly better than “benchmark”", said)
-    assert f"The rule chooses “{label}” to be confirmed: " in said
+    assert re.search(
+        r"of 2 candidates (is|are) significantly better than “benchmark” after Holm's correction over 3 comp", said
+    )
+    assert f"The rule chooses “{label}” to be confirmed, whose lower bound is the highest" in said
 
     made.write_text(text.replace("strength: 0.2", "strength: 0.3"))
     done = regenerate(clone, "--check")

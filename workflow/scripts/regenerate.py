@@ -57,6 +57,11 @@ def _can_be_made(file: Path, study: Study, check: bool) -> bool:
         return True
     if there:
         print(f"{folder}: in progress: {there} of {len(study.runs)} records are there")
+    elif study.confirm and (ROOT / file).with_name(study.confirm.file).is_file():
+        print(
+            f"{folder} is not here, as in an archive of another study: what {study.confirm.file} confirms is not checked"
+        )
+        return False
     if study.confirm and (ROOT / file).with_name(study.confirm.file).is_file() and (missing or check):
         raise errors.UserError(
             f"{file.with_name(study.confirm.file)}: it confirms a choice from the tables of {study.name}, which are not there; make them "

@@ -41,6 +41,8 @@ class Choice:
     low: float
     among: int
     """How many candidates there were."""
+    equal: tuple[str, ...]
+    """Those that do equally well, and come later by name."""
 
 
 def choose(study: Study, comparisons: pd.DataFrame) -> Choice:
@@ -61,10 +63,9 @@ def choose(study: Study, comparisons: pd.DataFrame) -> Choice:
     pooled = math.sqrt((freedom * rows["sd_difference"] ** 2).sum() / freedom.sum())
     reach = float(special.stdtrit(freedom.sum(), 1 - LEVEL / 2)) * pooled / rows["n"] ** 0.5
     rows = rows.assign(low=rows["mean_difference"] - reach)
-    best = rows.sort_values(["low", "variant"], ascending=[False, True]).iloc[0]
-    return Choice(
-        study.variants[best["variant"]], int(best["n"]), float(best["mean_difference"]), float(best["low"]), len(names)
-    )
+    best, *others = rows.sort_values(["low", "variant"], ascending=[False, True]).to_dict("records")
+    equal = tuple(row["variant"] for row in others if row["low"] == best["low"])
+    return Choice(study.variants[best["variant"]], best["n"], best["mean_difference"], best["low"], len(names), equal)
 
 
 def confirming(study: Study, comparisons: pd.DataFrame, data: Mapping[str, Any]) -> str:
@@ -82,7 +83,7 @@ def confirming(study: Study, comparisons: pd.DataFrame, data: Mapping[str, Any])
     found = (
         f"Chosen of {choice.among}: {choice.variant.name}, with a difference of {choice.mean:+.2f} points and a lower bound of "
         f"{choice.low:+.2f}, n = {choice.n}, at the endpoint {study.endpoint}."
-    )
+    ) + (f" Equal to it, and later by name: {', '.join(choice.equal)}." if choice.equal else "")
     head = "\n#\n".join(textwrap.fill(text, 120, initial_indent="# ", subsequent_indent="# ") for text in (said, found))
     body = yaml.safe_dump(declared, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
     return f"{head}\n{body}"

@@ -8,7 +8,7 @@ the accuracy itself is in summary.csv and comparisons.csv.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import nan
 from typing import Any
 
@@ -56,7 +56,7 @@ def columns(key: str) -> list[str]:
     ]
 
 
-def effects(series: Iterable[Series], metrics: pd.DataFrame, test_images: int = 10_000) -> pd.DataFrame:
+def effects(series: Sequence[Series], metrics: pd.DataFrame, test_images: int = 10_000) -> pd.DataFrame:
     """The table of the key that the series vary: a row for each value and measure, with the paired difference from the reference.
 
     Measures: `first_epoch` in which training accuracy passes `level` percent (`reached`: runs that do; one that does not counts

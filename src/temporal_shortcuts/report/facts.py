@@ -135,10 +135,7 @@ def answer(study: Study, tables: Tables) -> Row | None:
     rows = {(row["variant"], row["against"]): row for row in ([best] if best else primary(study, tables))}
     for claim in claims_of(study, tables):
         row = rows.get((claim["variant"], claim["than"]))
-        own = (
-            not claim["published"] and claim["endpoint"] == study.endpoint and study.variants[claim["variant"]].shortcut
-        )
-        if row and claim["test"] == "better" and (best or own):
+        if row and claim["test"] == "better" and claim["endpoint"] == study.endpoint and (best or _asks(study, claim)):
             return row | {"verdict": claim["verdict"], "claim": claim}
     if best is None:
         return None
@@ -146,22 +143,38 @@ def answer(study: Study, tables: Tables) -> Row | None:
     return best | {"verdict": decided if best["decided"] else "undecided", "claim": None}
 
 
-def chosen(study: Study, tables: Tables) -> Row | None:
-    """What an exploring study hands on to be confirmed: the candidate's comparison, with how many `candidates` there are.
+def _asks(study: Study, claim: Mapping[str, Any]) -> bool:
+    """Whether a claim of the study's own compares a temporal shortcut that is no control with a variant that has none."""
+    shortcut = study.variants[claim["variant"]].shortcut
+    is_candidate = shortcut is not None and KINDS[shortcut.kind].role == "shortcut"
+    return is_candidate and not claim["published"] and study.variants[claim["than"]].shortcut is None
 
-    `better` and `worse` say how many of these differ significantly from the benchmark. None where nothing is to be confirmed, or
-    nothing can be chosen yet.
+
+def chosen(study: Study, tables: Tables) -> Row | None:
+    """What an exploring study hands on to be confirmed: the candidate's comparison, with what the choice says of it.
+
+    `bound` is what the rule went by, `equal` are candidates that did as well, and `candidates` is their number. Of these, `better` and
+    `worse` differ significantly from the benchmark, `below` have a 95 % interval below 0 and `above` a mean above it. None where
+    nothing is to be confirmed, or nothing can be chosen yet.
     """
     if study.confirm is None:
         return None
     try:
-        name = choice.choose(study, tables.comparisons).variant.name
+        found = choice.choose(study, tables.comparisons)
     except UserError:
         return None
     rows = {row["variant"]: row for row in primary(study, tables)}
     candidates = [rows[one.name] for one in study.candidates]
     signs = Counter(row["mean_difference"] > 0 for row in candidates if row["decided"])
-    return rows[name] | {"candidates": len(candidates), "better": signs[True], "worse": signs[False]}
+    return rows[found.variant.name] | {
+        "bound": found.low,
+        "equal": found.equal,
+        "candidates": len(candidates),
+        "better": signs[True],
+        "worse": signs[False],
+        "below": sum(row["t_high"] < 0 for row in candidates),
+        "above": sum(row["mean_difference"] > 0 for row in candidates),
+    }
 
 
 def null_arm(study: Study, tables: Tables, beside: Row) -> Row | None:

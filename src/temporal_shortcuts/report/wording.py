@@ -129,6 +129,8 @@ def endpoint(study: Study, name: str, language: str = "en") -> str:
         f"the weights averaged over epochs {since} to {study.epochs}",
         f"第 {since} 至 {study.epochs} 轮权重的平均",
     )
+    if since == study.epochs:
+        weights = "the weights of the last epoch", "最后一轮的权重"
     phrases = {
         "final": ("the last epoch", "最后一轮"),
         "best": ("the best epoch", "最佳轮"),

@@ -143,7 +143,7 @@ def _numbers(axes: Axes, columns: list[tuple[str, list[str], float]]) -> None:
 
 
 MOST_ONSETS, MOST_MAPS = 8, 3
-"""Columns with which a heat map takes the figure's width; kinds from which on one map has a row for each of them."""
+"""Onsets beyond which each heat map takes the figure's width, and kinds beyond which one map has a row for each of them."""
 
 # -- a sweep -----------------------------------------------------------------------------------------------------------
 
@@ -203,10 +203,13 @@ def _one_map(
         (kind, (onset, f"{strength:g}")): name for kind, own in cells.items() for (onset, strength), name in own.items()
     }
     for one in study.candidates:
-        if one.kind not in cells:
+        if one.shortcut is not None and one.shortcut.strength is None:
             names[one.kind, (one.onset, "learnt")] = one.name
     kinds = list(dict.fromkeys(kind for kind, _ in names))
-    strengths = sorted({strength for _, (_, strength) in names}, key=lambda text: (text == "learnt", text))
+    strengths = sorted(
+        {strength for _, (_, strength) in names},
+        key=lambda text: (text == "learnt", 0.0 if text == "learnt" else float(text)),
+    )
     columns = sorted({column for _, column in names}, key=lambda column: (column[0], strengths.index(column[1])))
     figure = new_figure(1.2 + 0.46 * len(kinds))
     axes = figure.subplots()
@@ -242,7 +245,13 @@ def _heat_map(
             corner = place[1], place[0]
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="//", edgecolor="#999999", linewidth=0, zorder=2))
     colours = {"cmap": "RdBu", "center": 0, "vmin": -reach, "vmax": reach, "cbar": False}
-    look = {"annot_kws": {"fontsize": size}, "linewidths": 1.5, "linecolor": "white"}
+    look = {
+        "annot_kws": {"fontsize": size},
+        "linewidths": 1.5,
+        "linecolor": "white",
+        "xticklabels": 1,
+        "yticklabels": 1,
+    }
     frame = pd.DataFrame(values, index=index, columns=list(map(str, columns)))
     seaborn.heatmap(frame, annot=texts, fmt="", ax=axes, **look, **colours)
     for text in axes.texts:
