@@ -55,16 +55,18 @@ def _can_be_made(file: Path, study: Study, check: bool) -> bool:
                 f"`snakemake --cores 2 --configfile {file}`."
             )
         return True
+    confirming = study.confirm and file.with_name(study.confirm.file)
+    is_confirmed = confirming and (ROOT / confirming).is_file()
     if there:
         print(f"{folder}: in progress: {there} of {len(study.runs)} records are there")
-    elif study.confirm and (ROOT / file).with_name(study.confirm.file).is_file():
+    elif is_confirmed:
         print(
-            f"{folder} is not here, as in an archive of another study: what {study.confirm.file} confirms is not checked"
+            f"{folder} is not here, as in an archive of another study: what {confirming.name} confirms is not checked"
         )
         return False
-    if study.confirm and (ROOT / file).with_name(study.confirm.file).is_file() and (missing or check):
+    if is_confirmed and (missing or check):
         raise errors.UserError(
-            f"{file.with_name(study.confirm.file)}: it confirms a choice from the tables of {study.name}, which are not there; make them "
+            f"{confirming}: it confirms a choice from the tables of {study.name}, which are not there; make them "
             f"with `snakemake --cores 2 --configfile {file}`, or delete this file."
         )
     return not missing and not check
