@@ -137,7 +137,7 @@ def read(file: Path, work: Path) -> Any:
 
 
 def placed(work: Path) -> dict[str, Any]:
-    return {"results": str(work / "results"), "work": str(work / "work"), "front_page": False}
+    return {"results": str(work / "results"), "work": str(work / "work")}
 
 
 def command(args: argparse.Namespace, *targets: str, jobs: int = 1) -> list[str]:

@@ -163,7 +163,6 @@ KEEP: list[tuple[Key, Any]] = [
     (("force_environment",), True),
     (("checkpoint_minutes",), 1),
     (("jobs_per_gpu",), 2),
-    (("front_page",), True),
     (("benchmark",), "own"),
     (("tolerance",), 0.5),
     (("claims",), []),

@@ -54,7 +54,8 @@ def collect(file: Path) -> int:
 
 
 def made(file: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((file.parents[1] / "results" / "ladder").iterdir())}
+    folder = file.parents[1] / "results" / "ladder"
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -220,10 +221,13 @@ def test_snakemake_collects_it_and_a_changed_digit_is_found(tmp_path: Path) -> N
     clone = tmp_path / "clone"
     file = place(clone, finished=2)
     programs.copy_parts(clone, ("Snakefile", "workflow", "profiles", "envs", "src"))
+    page = clone / "README.md"
+    page.write_text("<!-- block ladder/headline -->\nan old number\n<!-- end -->\n")
     run = partial(programs.run, clone)
-    done = run("-m", "snakemake", "ladder", "--cores", "1", "--configfile", "studies/width2.yaml")
+    done = run("-m", "snakemake", "--cores", "1", "--configfile", "studies/width2.yaml")
     assert done.returncode == 0, done.stderr[-2000:]
     assert set(made(file)) == set(FILES)
+    assert made(file)["blocks/headline.md"].decode() in page.read_text(), "the page shows the ladder, not this study"
     assert run("workflow/scripts/regenerate.py").returncode == 0
     check = run("workflow/scripts/regenerate.py", "--check")
     assert check.returncode == 0, check.stdout + check.stderr

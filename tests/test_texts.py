@@ -12,7 +12,7 @@ from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulate
 
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.report import chinese, facts, markdown, numbers, page, published, texts, wording
+from temporal_shortcuts.report import chinese, facts, markdown, numbers, page, published, splicing, texts, wording
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.model import plain
 from temporal_shortcuts.study.outputs import BLOCKS, block_names, figures_of, outdated, texts_of
@@ -718,7 +718,7 @@ def test_splicing_replaces_blocks_once(results, tmp_path):
     assert "新" in chinese_.read_text()
     assert "New" not in chinese_.read_text()
     before = english.stat()
-    assert not texts.splice(english, results)
+    assert not splicing.splice(english, results)
     assert (english.stat().st_mtime_ns, english.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
@@ -748,14 +748,15 @@ def test_a_wrong_marker_is_named_and_nothing_is_written(results, tmp_path, capsy
 def test_the_first_study_that_has_a_block_takes_the_lead(results, tmp_path):
     path = tmp_path / "README.md"
     path.write_text("<!-- block two|one/headline -->\n<!-- end -->\n")
-    assert texts.splice(path, results)
+    assert splicing.splice(path, results)
     assert "New" in path.read_text()
     later = results / "two" / "blocks" / "headline.md"
     later.parent.mkdir(parents=True)
     later.write_text("Decided\n")
-    assert texts.splice(path, results)
+    assert splicing.splice(path, results)
     assert "Decided" in path.read_text()
     assert "New" not in path.read_text()
+    assert splicing.shown(path) == {"two", "one"}
 
 
 def test_a_missing_readme_is_named(results, tmp_path, capsys):

@@ -276,8 +276,6 @@ def test_a_study_for_a_gpu_is_refused_before_anything_is_made(tmp_path: Path) ->
 
 def test_the_default_target_brings_the_front_page_up_to_date(done: Workplace, tmp_path: Path) -> None:
     clone = done.copy(tmp_path / "copy")
-    clone.study["front_page"] = True
-    clone.save()
     page = clone.folder / "README.md"
     stale = "# Here\n\n<!-- block tiny/headline -->\nan old number\n<!-- end -->\n"
     page.write_text(stale)
@@ -287,7 +285,7 @@ def test_the_default_target_brings_the_front_page_up_to_date(done: Workplace, tm
     assert "an old number" not in page.read_text()
     assert (clone.results / "blocks" / "headline.md").read_text().strip() in page.read_text()
     assert clone.planned() == {}
-    elsewhere = clone.run(options=("-n", "--config", "results=elsewhere", "front_page=true"))
+    elsewhere = clone.run(options=("-n", "--config", "results=elsewhere"))
     assert "write_readme" in elsewhere
     assert "front_page " not in elsewhere, "it shows what lies in results/"
 

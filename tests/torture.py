@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     chance = random.Random(args.seed)
-    places = [f"results={args.folder}/results", f"work={args.folder}/work", "front_page=False"]
+    places = [f"results={args.folder}/results", f"work={args.folder}/work"]
     command = [
         "snakemake",
         "--cores",

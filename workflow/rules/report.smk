@@ -3,8 +3,12 @@
 Needs the tables. Makes results/<study>/figures/, README.md and blocks/.
 """
 
+from temporal_shortcuts.report import splicing
+
 READMES = [name for name in ("README.md", "README.zh.md") if Path(name).is_file()]
-FRONT_PAGE = [f"{WORK}/front_page/{STUDY.name}.done"] if config["front_page"] and READMES and IN_PLACE else []
+SHOWN = {study for name in READMES for study in splicing.shown(Path(name))}
+IS_SHOWN = IN_PLACE and (STUDY.name in SHOWN or IS_RUNG and "ladder" in SHOWN)
+FRONT_PAGE = [f"{WORK}/front_page/{STUDY.name}.done"] if IS_SHOWN else []
 
 
 localrules:
@@ -85,6 +89,7 @@ rule front_page:
     """Put the study's blocks between their markers in the repository's README."""
     input:
         BLOCKS,
+        LADDER,
         newest_if(FRONT_PAGE and not arguments.shows_blocks(READMES, Path("results"))),
     output:
         touch(f"{WORK}/front_page/{STUDY.name}.done"),

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from temporal_shortcuts.errors import main
-from temporal_shortcuts.report import texts
+from temporal_shortcuts.report import splicing
 
 
 def program() -> None:
@@ -13,7 +13,7 @@ def program() -> None:
     parser.add_argument("files", nargs="+", type=Path, help="such as README.md README.zh.md")
     arguments = parser.parse_args()
     for path in arguments.files:
-        changed = texts.splice(path, arguments.results)
+        changed = splicing.splice(path, arguments.results)
         print(f"{path}: {'updated' if changed else 'unchanged'}")
 
 

@@ -42,7 +42,7 @@ def program() -> None:
         raise errors.UserError(f"{file} no longer declares {sorted(edited)[0]}: undo the edit, or name other runs.")
     made = args.folder / "results" / study.name
     targets = ["all"] if args.summary else [str(made / run.record) for run in runs]
-    places = [f"results={args.folder}/results", f"work={args.folder}/work", "front_page=False"]
+    places = [f"results={args.folder}/results", f"work={args.folder}/work"]
     command = [
         sys.executable,
         "-m",

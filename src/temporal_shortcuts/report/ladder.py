@@ -1,4 +1,4 @@
-"""What results/ladder/ holds beside its tables: the figure, and the texts in both languages."""
+"""What results/ladder/ holds beside its tables: the figure, and in both languages the README and the blocks for the repository's."""
 
 from __future__ import annotations
 
@@ -15,17 +15,23 @@ from temporal_shortcuts.report import texts, wording
 from temporal_shortcuts.report.figures import ladder as figures
 from temporal_shortcuts.report.figures.style import save, style
 from temporal_shortcuts.report.published import EFFECTS, Effect
-from temporal_shortcuts.study.ladder import Ladder
+from temporal_shortcuts.study.ladder import BLOCKS, Ladder
+from temporal_shortcuts.study.outputs import LANGUAGES
 
 
 def write(ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, folder: Path) -> None:
-    """Write effect.svg, README.md and README.zh.md beside the tables, which they are made from."""
+    """Write effect.svg, the READMEs and the blocks/ beside the tables, which they are made from."""
     published = effects_of(ladder)
     with style():
         save(figures.effect(table, published), folder / "effect.svg", "Effects over the rungs of the ladder")
-    for language, name in (("en", "README.md"), ("zh", "README.zh.md")):
-        text = texts.rendered(f"ladder.{language}.jinja", _context(ladder, table, trend, published, language))
-        write_atomically(folder / name, text.encode())
+    for language, suffix in LANGUAGES.items():
+        context = _context(ladder, table, trend, published, language)
+        for template, file, prefix in (
+            ("ladder", f"README{suffix}", ""),
+            *((f"ladder_{name}", f"blocks/{name}{suffix}", "results/ladder/") for name in BLOCKS),
+        ):
+            text = texts.rendered(f"{template}.{language}.jinja", context | {"prefix": prefix})
+            write_atomically(folder / file, text.encode())
 
 
 def effects_of(ladder: Ladder) -> list[Effect]:
@@ -65,6 +71,7 @@ def _context(
     finished = [one for one in rungs if one["about"]]
     return {
         "language": language,
+        "names": {"null_arm": {"en": "null arm", "zh": "空白对照"}[language]},
         "ladder": ladder,
         "rungs": rungs,
         "finished": finished,
@@ -74,6 +81,11 @@ def _context(
         "differ": _differ(ladder),
         "trends": [row | {"known": math.isfinite(row["p"])} for row in trend.to_dict("records")],
         "published": published,
+        "sides": [
+            {"kind": kind, "below": int((own["high"] < 0).sum()), "above": int((own["low"] > 0).sum())}
+            for kind, own in table.groupby("kind", sort=False)
+            if kind != "null_arm"
+        ],
         "least": LEAST_RUNGS,
         "level": LEVEL,
     }

@@ -1,4 +1,4 @@
-"""A study's texts, from templates and its tables: its README, the blocks for the repository's READMEs, and their splicing.
+"""A study's texts, from templates and its tables: its README, the blocks for the repository's READMEs.
 
 Every number in a sentence comes from a table, and every verdict in a sentence from claims.csv. The templates are in templates/,
 one for each block and language (`headline.en.jinja`, `headline.zh.jinja`), `readme` among them for the study's own README.
@@ -7,8 +7,8 @@ one for each block and language (`headline.en.jinja`, `headline.zh.jinja`), `rea
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import cache, partial
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import jinja2
 
 from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
-from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.report import chinese, facts, wording
 from temporal_shortcuts.report.markdown import escape
@@ -35,7 +34,6 @@ from temporal_shortcuts.report.numbers import (
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.model import plain as settings_of
 from temporal_shortcuts.study.outputs import (
-    BLOCKS,
     LANGUAGES,
     TABULATED,
     block_names,
@@ -169,71 +167,3 @@ def write_texts(study: Study, tables: Tables, folder: Path) -> None:
         ):
             text = render(study, tables, folder, f"{name}.{language}.jinja", language, prefix)
             write_atomically(folder / file, text.encode())
-
-
-# -- splicing ----------------------------------------------------------------------------------------------------------
-
-_BEGIN = re.compile(r"\s*<!-- block (?P<study>[^/\s]+)/(?P<name>\S+) -->\s*")
-_END = re.compile(r"\s*<!-- end -->\s*")
-
-
-def splice(path: Path, results: Path) -> bool:
-    """Put the blocks of the studies in `results` between a README's markers; whether that changed the file.
-
-    A block stands between `<!-- block <study>/<name> -->` and `<!-- end -->`, each on a line of its own;
-    `<one>|<other>/<name>` takes the first of these studies that has it. A file that ends in `.zh.md` gets the Chinese blocks.
-    Raises `UserError` naming file and line for an unknown block and a marker without partner.
-    """
-    if is_spliced(path, results):
-        return False
-    write_atomically(path, _spliced_file(path, results).encode())
-    return True
-
-
-def is_spliced(path: Path, results: Path) -> bool:
-    """Whether a README shows the blocks of the studies in `results` as they are."""
-    return _spliced_file(path, results) == path.read_text(encoding="utf-8")
-
-
-def _spliced_file(path: Path, results: Path) -> str:
-    suffix = ".zh.md" if path.name.endswith(".zh.md") else ".md"
-    return spliced(path.read_text(encoding="utf-8"), path, partial(_block, results, suffix))
-
-
-def spliced(text: str, path: Path, block: Callable[[str, str], str | None]) -> str:
-    """The text with what `block(study, name)` gives between its markers. Raises `UserError`."""
-    lines: list[str] = []
-    opened: int | None = None
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
-        begin, end = _BEGIN.fullmatch(line), _END.fullmatch(line)
-        if begin and opened is not None:
-            raise UserError(
-                f"{path}, line {opened}: the block has no `<!-- end -->` before the next one begins; add it."
-            )
-        if end and opened is None:
-            raise UserError(
-                f"{path}, line {number}: `<!-- end -->` ends no block; remove it or add the block's marker above."
-            )
-        if begin:
-            content = block(begin["study"], begin["name"])
-            if content is None:
-                raise UserError(
-                    f"{path}, line {number}: there is no block {begin['study']}/{begin['name']}; the blocks of a study are "
-                    f"{', '.join(BLOCKS)}, and its tables must have been made."
-                )
-            opened = number
-            lines += [line, "\n", content.strip("\n"), "\n\n"]
-        elif end:
-            opened = None
-            lines.append(line)
-        elif opened is None:
-            lines.append(line)
-    if opened is not None:
-        raise UserError(f"{path}, line {opened}: the block has no `<!-- end -->`; add it on a line of its own.")
-    return "".join(lines)
-
-
-def _block(results: Path, suffix: str, studies: str, name: str) -> str | None:
-    paths = [results / study / "blocks" / f"{name}{suffix}" for study in studies.split("|")]
-    there = [path for path in paths if name in BLOCKS and path.is_file()]
-    return there[0].read_text(encoding="utf-8") if there else None

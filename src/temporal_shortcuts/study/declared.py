@@ -255,7 +255,6 @@ class Running(Declared):
         5.0, gt=0, le=1000000, description="minutes between saved states within a long epoch"
     )
     jobs_per_gpu: Whole = Field(1, ge=1, le=1000, description="training jobs that share one GPU of this machine")
-    front_page: bool = Field(False, description="whether the repository's README shows this study")
 
 
 class StudyKeys(Running):

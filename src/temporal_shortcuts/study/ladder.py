@@ -14,6 +14,7 @@ from pydantic import Field
 
 from temporal_shortcuts.study.declared import Declared, Distinct, Endpoint, StudyName, Whole
 from temporal_shortcuts.study.model import Study, Variant
+from temporal_shortcuts.study.outputs import LANGUAGES
 from temporal_shortcuts.study.reading import Source, nearest, read
 from temporal_shortcuts.study.validation import declared_as
 
@@ -21,7 +22,13 @@ FILE = Path("studies", "ladder.yaml")
 """Seen from the root of a clone. It is no study."""
 NEEDED = ("study.json", "comparisons.csv", "summary.csv", "metrics.csv")
 """What a rung is read from, in its study's results."""
-FILES = ("ladder.csv", "trend.csv", "effect.svg", "README.md", "README.zh.md")
+BLOCKS = ("headline", "figure", "discussion")
+"""Its blocks for the repository's READMEs."""
+FILES = (
+    *("ladder.csv", "trend.csv", "effect.svg"),
+    *(f"README{suffix}" for suffix in LANGUAGES.values()),
+    *(f"blocks/{name}{suffix}" for name in BLOCKS for suffix in LANGUAGES.values()),
+)
 """What is made of them, in results/ladder/."""
 
 

@@ -47,9 +47,9 @@ def check_device(study: Study, root: Path) -> None:
 
 def shows_blocks(readmes: Iterable[str], results: Path) -> bool:
     """Whether README files show the studies' blocks as they are; not so where one of them cannot be read or has a slip."""
-    from temporal_shortcuts.report import texts
+    from temporal_shortcuts.report import splicing
 
     try:
-        return all(texts.is_spliced(Path(path), results) for path in readmes)
+        return all(splicing.is_spliced(Path(path), results) for path in readmes)
     except (UserError, OSError, ValueError):
         return False  # the job will say why
