@@ -228,6 +228,10 @@ def test_snakemake_collects_it_and_a_changed_digit_is_found(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr[-2000:]
     assert set(made(file)) == set(FILES)
     assert made(file)["blocks/headline.md"].decode() in page.read_text(), "the page shows the ladder, not this study"
+    other = clone / "studies" / "width8.yaml"
+    other.write_text(other.read_text() + "# edited\n")
+    planned = run("-m", "snakemake", "-n", "--cores", "1", "--configfile", "studies/width2.yaml").stdout
+    assert "Collect the ladder" in planned, "it shows what a rung that is not finished declares"
     assert run("workflow/scripts/regenerate.py").returncode == 0
     check = run("workflow/scripts/regenerate.py", "--check")
     assert check.returncode == 0, check.stdout + check.stderr

@@ -14,6 +14,7 @@ localrules:
 RUNGS = ladders.rungs_of(ladders.FILE) if ladders.FILE.is_file() else []
 IS_RUNG = STUDY.name in RUNGS and IN_PLACE
 COLLECTS = [f"results/{rung}/{name}" for rung in RUNGS if rung != STUDY.name for name in ladders.NEEDED]
+DECLARED = [path for path in (f"studies/{rung}.yaml" for rung in RUNGS) if os.path.isfile(path)]
 LADDER = [f"{WORK}/ladder/{STUDY.name}.done"] if IS_RUNG else []
 
 
@@ -31,6 +32,7 @@ rule ladder:
         newest_if(not all(Path("results/ladder", name).is_file() for name in ladders.FILES)),
         TABLES if IS_RUNG else [],
         [path for path in COLLECTS if os.path.isfile(path)],
+        DECLARED if IS_RUNG else [],
         ladder=str(ladders.FILE),
     output:
         touch(f"{WORK}/ladder/{STUDY.name}.done"),

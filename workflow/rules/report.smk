@@ -6,8 +6,8 @@ Needs the tables. Makes results/<study>/figures/, README.md and blocks/.
 from temporal_shortcuts.report import splicing
 
 READMES = [name for name in ("README.md", "README.zh.md") if Path(name).is_file()]
-SHOWN = {study for name in READMES for study in splicing.shown(Path(name))}
-IS_SHOWN = IN_PLACE and (STUDY.name in SHOWN or IS_RUNG and "ladder" in SHOWN)
+ON_FRONT_PAGE = {study for name in READMES for study in splicing.shown(Path(name))}
+IS_SHOWN = IN_PLACE and (STUDY.name in ON_FRONT_PAGE or IS_RUNG and "ladder" in ON_FRONT_PAGE)
 FRONT_PAGE = [f"{WORK}/front_page/{STUDY.name}.done"] if IS_SHOWN else []
 
 
