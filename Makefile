@@ -60,7 +60,7 @@ schema: $(VENV)/.done  ## Write the JSON Schema of a study's file, for editors, 
 plan: $(VENV)/.done  ## What it takes to decide a study's open claims: make plan STUDY=laptop HOURS=2
 	python workflow/scripts/plan.py --study results/$(or $(STUDY),laptop)/study.json --cores $(CORES) $(if $(HOURS),--hours $(HOURS))
 
-bench: $(VENV)/.done  ## Measure speed, as ratios, and write benchmarks/results/; the published length alone: make bench PARTS=full
+bench: $(VENV)/.done  ## Measure speed, as ratios, and write benchmarks/results/; a part alone: make bench PARTS=full8
 	python benchmarks/bench.py $(PARTS)
 
 clean:  ## Remove what is made outside results/.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -32,47 +32,67 @@ STUDY = (
 )
 
 
-def write(folder: Path, rows: pd.DataFrame, machine: dict[str, Any], left_out: Mapping[str, str]) -> None:
-    """Write measurements.csv, speed.svg and README.md, which says what was left out and why."""
+def add(folder: Path, name: str, rows: pd.DataFrame, machine: str) -> None:
+    """Put a part's measurements into measurements.csv, for those that it made before, and write speed.svg and README.md anew."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(folder / "measurements.csv", index=False, float_format="%.4g")
-    draw(rows, folder / "speed.svg", f"{machine['processor']}, {machine['cores']} cores, {machine['date']}")
+    path = folder / "measurements.csv"
+    own = rows.assign(measured_by=name, date=datetime.now(UTC).date().isoformat(), machine=machine)
+    if path.is_file():
+        before = pd.read_csv(path)
+        others = before[before["measured_by"] != name]
+        own = pd.concat([others, own]) if len(others) else own
+    own.to_csv(path, index=False, float_format="%.4g")
+    write(folder, pd.read_csv(path))
+
+
+def write(folder: Path, rows: pd.DataFrame) -> None:
+    """Write speed.svg and README.md. Parts may come from different days and machines, which each section says."""
+    draw(rows, folder / "speed.svg")
     lines = [
         "# Speed",
         "",
-        f"Measured by `make bench` on {machine['date']}, in {machine['minutes']} minutes, on {machine['cores']} cores of a processor that "
-        f"calls itself {machine['processor']}. Ratios are of measurements made one after the other in that run.",
-        "",
-        *(f"Not measured: {name}, because {reason}." for name, reason in left_out.items()),
-        *([STUDY] if rows["what"].str.contains("from these").any() else []),
+        "Measured by `make bench`. Ratios are of measurements made one after the other in one run.",
         "",
         "![speed](speed.svg)",
     ]
     for part, title in TITLES.items():
         here = rows[rows["part"] == part]
-        if len(here):
-            lines += ["", f"## {title}", "", "| | | goal | |", "| --- | ---: | --- | --- |"]
-            lines += [
-                f"| {one.what} | {one.value:.3g} {one.unit} | {one.goal} | {mark(one.met)} |"
-                for one in here.itertuples()
-            ]
-    if (folder / "full").is_dir():
-        lines += ["", "In the published length, timed whole: [full](full/README.md)."]
+        if here.empty:
+            continue
+        lines += ["", f"## {title}", "", *([STUDY, ""] if here["what"].str.contains("from these").any() else [])]
+        lines += ["| | | goal | |", "| --- | ---: | --- | --- |"]
+        lines += [
+            f"| {one.what} | {number(one.value)} {one.unit} | {one.goal} | {mark(one.met)} |"
+            for one in here.fillna({"unit": "", "goal": ""}).itertuples()
+        ]
+        lines += ["", f"{origin(here)}."]
     (folder / "README.md").write_text("\n".join([*lines, ""]))
+
+
+def origin(rows: pd.DataFrame) -> str:
+    """When and on what these were measured."""
+    return "; ".join(
+        f"{date}, {machine}" for date, machine in sorted(set(zip(rows["date"], rows["machine"], strict=True)))
+    )
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def mark(met: bool | None) -> str:
     return "" if pd.isna(met) else "met" if met else "not met"
 
 
-def draw(rows: pd.DataFrame, path: Path, machine: str) -> None:
-    """A panel for each of: the study's ratio, the share of the product of matrices, the time of the dry run; if it was measured."""
+def draw(rows: pd.DataFrame, path: Path) -> None:
+    """A panel for each of: the study's ratio, the share of the product of matrices, the price of equal bits, the dry run; if measured."""
     seaborn.set_theme(style="whitegrid", context="notebook")
     plt.rcParams["svg.hashsalt"] = "temporal-shortcuts"
     what = rows["what"].str
     panels = [
         (1.4, _ratios, rows[what.endswith("textbook / pipeline")]),
         (2.0, _shares, rows[what.endswith("share of the product of matrices")]),
+        (1.2, _exactness, rows[rows["part"] == "exactness"]),
         (1.3, _dry_runs, rows[what.startswith("snakemake -n")]),
     ]
     shown: list[tuple[float, Callable[[plt.Axes, pd.DataFrame], None], pd.DataFrame]] = [
@@ -84,7 +104,7 @@ def draw(rows: pd.DataFrame, path: Path, machine: str) -> None:
     )
     for one, (_, panel, own) in zip(axes[0], shown, strict=True):
         panel(one, own)
-    figure.suptitle(machine, fontsize=10, color="0.4")
+    figure.supxlabel(origin(pd.concat([one[2] for one in shown])), fontsize=10, color="0.4")
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
@@ -97,7 +117,8 @@ def _blue() -> tuple[float, ...]:
 
 
 def _ratios(axes: plt.Axes, rows: pd.DataFrame) -> None:
-    axes.barh(rows["what"].str.extract(r"(width \d+, \d+ epochs)")[0], rows["value"], color=_blue())
+    labels = rows["what"].str.split(":").str[0].str.replace(", from these", " (reckoned)")
+    axes.barh(labels, rows["value"], color=_blue())
     axes.bar_label(axes.containers[0], fmt="%.1fx", padding=3)
     axes.axvline(1, color=GREY, linestyle="--")
     axes.invert_yaxis()
@@ -109,6 +130,17 @@ def _shares(axes: plt.Axes, rows: pd.DataFrame) -> None:
     axes.bar_label(axes.containers[0], fmt="%.0f %%", padding=3)
     axes.invert_yaxis()
     axes.set(title="A training step", xlabel="% of the product of matrices", xlim=(0, 125))
+
+
+def _exactness(axes: plt.Axes, rows: pd.DataFrame) -> None:
+    labels = rows["what"].str.replace(": speed of a step", "").str.removesuffix(" / avx2")
+    axes.barh(labels, rows["value"], color=_blue())
+    axes.bar_label(axes.containers[0], fmt="%.2fx", padding=3)
+    axes.axvline(1, color=GREY, linestyle="--")
+    axes.invert_yaxis()
+    axes.set(
+        title="A step, times as fast as avx2", xlabel="avx2 seconds / its own", xlim=(0, 1.2 * rows["value"].max())
+    )
 
 
 def _dry_runs(axes: plt.Axes, rows: pd.DataFrame) -> None:

@@ -30,29 +30,47 @@ def test_with_the_images_all_is_measured_and_of_named_parts_only_these(bench, tm
     archive = tmp_path / "images.tar.xz"
     archive.touch()
     assert bench.plan([], archive) == (list(bench.PARTS), {})
-    assert bench.plan(["study", "graph"], tmp_path / "none")[0] == ["graph"]
+    assert bench.plan(["study", "full8", "full16", "graph"], tmp_path / "none")[0] == ["graph"]
     assert bench.plan(["graph"], tmp_path / "none") == (["graph"], {})
 
 
-def test_an_incomplete_measurement_is_reported_and_replaces_no_whole_one(
+def rows(value: float) -> list[dict[str, object]]:
+    ratio = {"part": "study", "what": "width 8, 3 epochs: textbook / pipeline", "value": value, "unit": "x"}
+    return [ratio | {"goal": "at least 1", "met": value >= 1}, ratio | {"what": "seconds", "goal": "", "met": None}]
+
+
+def test_a_part_takes_the_place_of_what_it_measured_before_and_of_nothing_else(
     bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measurements = pd.read_csv(ROOT / "benchmarks" / "results" / "measurements.csv")
-    rows = measurements[measurements["part"] != "study"].to_dict("records")
-    parts = dict.fromkeys(bench.PARTS, list) | {"graph": lambda: rows}
-    whole = {path: path.read_bytes() for path in (ROOT / "benchmarks" / "results").glob("*.*")}
-    monkeypatch.setattr(bench, "PARTS", parts)
-    monkeypatch.setattr(bench, "BUILD", tmp_path)
-    monkeypatch.setattr(bench.plan, "__defaults__", (tmp_path / "none.tar.xz",))
+    measured = {"study": rows(2.0), "graph": [row | {"part": "graph"} for row in rows(3.0)]}
+    monkeypatch.setattr(bench, "PARTS", {name: lambda name=name: measured[name] for name in measured})
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(bench, "machine", lambda: "a machine")
+    archive = tmp_path / "images.tar.xz"
+    archive.touch()
+    monkeypatch.setattr(bench.plan, "__defaults__", (archive,))
     monkeypatch.setattr(sys, "argv", ["bench.py"])
     bench.main()
-    said = capsys.readouterr().out
-    assert "study is left out: " in said
+    archive.unlink()
+    measured |= {"study": rows(4.0), "graph": [row | {"part": "graph"} for row in rows(5.0)]}
+    monkeypatch.setattr(bench, "machine", lambda: "another")
+    bench.main()
+    assert "study is left out: " in capsys.readouterr().out
+    made = pd.read_csv(tmp_path / "results" / "measurements.csv")
+    assert made[["measured_by", "value", "machine"]].drop_duplicates().values.tolist() == [
+        ["study", 2.0, "a machine"],
+        ["graph", 5.0, "another"],
+    ]
     text = (tmp_path / "results" / "README.md").read_text()
-    assert "Not measured: study, because" in text
-    assert "## A training step" in text
-    assert (tmp_path / "results" / "speed.svg").stat().st_size > 10_000
-    assert {path: path.read_bytes() for path in whole} == whole
+    assert "| width 8, 3 epochs: textbook / pipeline | 2 x | at least 1 | met |" in text
+    assert text.index("a machine.") < text.index("## The graph") < text.index("another.")
+    assert (tmp_path / "results" / "speed.svg").stat().st_size > 5_000
+
+
+def test_the_committed_report_is_that_of_the_committed_measurements(bench, tmp_path: Path) -> None:
+    results = ROOT / "benchmarks" / "results"
+    bench.report.write(tmp_path, pd.read_csv(results / "measurements.csv"))
+    assert (tmp_path / "README.md").read_text() == (results / "README.md").read_text()
 
 
 def test_a_process_that_cannot_measure_is_said(bench) -> None:
