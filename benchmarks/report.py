@@ -92,8 +92,8 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     panels = [
         (1.4, _ratios, rows[what.endswith("textbook / pipeline")]),
         (2.0, _shares, rows[what.endswith("share of the product of matrices")]),
-        (1.2, _exactness, rows[rows["part"] == "exactness"]),
-        (1.3, _dry_runs, rows[what.startswith("snakemake -n")]),
+        (1.4, _exactness, rows[rows["part"] == "exactness"]),
+        (1.7, _dry_runs, rows[what.startswith("snakemake -n")]),
     ]
     shown: list[tuple[float, Callable[[plt.Axes, pd.DataFrame], None], pd.DataFrame]] = [
         one for one in panels if len(one[2])
