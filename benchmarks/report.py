@@ -116,31 +116,34 @@ def _blue() -> tuple[float, ...]:
     return seaborn.color_palette("colorblind")[0]
 
 
+def _bars(axes: plt.Axes, labels: pd.Series, values: pd.Series, form: str) -> None:
+    """A bar a row, the first on top, with its value at its end."""
+    axes.barh(labels, values, color=_blue())
+    axes.bar_label(axes.containers[0], fmt=form, padding=3)
+    axes.invert_yaxis()
+
+
+def _times_as_fast(axes: plt.Axes, labels: pd.Series, values: pd.Series, form: str) -> None:
+    _bars(axes, labels, values, form)
+    axes.axvline(1, color=GREY, linestyle="--")
+    axes.set_xlim(0, 1.2 * values.max())
+
+
 def _ratios(axes: plt.Axes, rows: pd.DataFrame) -> None:
     labels = rows["what"].str.split(":").str[0].str.replace(", from these", " (reckoned)")
-    axes.barh(labels, rows["value"], color=_blue())
-    axes.bar_label(axes.containers[0], fmt="%.1fx", padding=3)
-    axes.axvline(1, color=GREY, linestyle="--")
-    axes.invert_yaxis()
-    axes.set(title="The study, times as fast", xlabel="textbook seconds / ours", xlim=(0, 1.2 * rows["value"].max()))
+    _times_as_fast(axes, labels, rows["value"], "%.1fx")
+    axes.set(title="The study, times as fast", xlabel="textbook seconds / ours")
 
 
 def _shares(axes: plt.Axes, rows: pd.DataFrame) -> None:
-    axes.barh(rows["what"].str.split(":").str[0], rows["value"], color=_blue())
-    axes.bar_label(axes.containers[0], fmt="%.0f %%", padding=3)
-    axes.invert_yaxis()
+    _bars(axes, rows["what"].str.split(":").str[0], rows["value"], "%.0f %%")
     axes.set(title="A training step", xlabel="% of the product of matrices", xlim=(0, 125))
 
 
 def _exactness(axes: plt.Axes, rows: pd.DataFrame) -> None:
     labels = rows["what"].str.replace(": speed of a step", "").str.removesuffix(" / avx2")
-    axes.barh(labels, rows["value"], color=_blue())
-    axes.bar_label(axes.containers[0], fmt="%.2fx", padding=3)
-    axes.axvline(1, color=GREY, linestyle="--")
-    axes.invert_yaxis()
-    axes.set(
-        title="A step, times as fast as avx2", xlabel="avx2 seconds / its own", xlim=(0, 1.2 * rows["value"].max())
-    )
+    _times_as_fast(axes, labels, rows["value"], "%.2fx")
+    axes.set(title="A step, times as fast as avx2", xlabel="avx2 seconds / its own")
 
 
 def _dry_runs(axes: plt.Axes, rows: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,11 @@ import pandas as pd
 
 from temporal_shortcuts.analysis.ladder import LEAST_RUNGS
 from temporal_shortcuts.analysis.statistics import LEVEL
-from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.report import texts, wording
 from temporal_shortcuts.report.figures import ladder as figures
 from temporal_shortcuts.report.figures.style import save, style
 from temporal_shortcuts.report.published import EFFECTS, Effect
 from temporal_shortcuts.study.ladder import BLOCKS, Ladder
-from temporal_shortcuts.study.outputs import LANGUAGES
 
 
 def write(ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, folder: Path) -> None:
@@ -24,14 +23,8 @@ def write(ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, folder: Path
     published = effects_of(ladder)
     with style():
         save(figures.effect(table, published), folder / "effect.svg", "Effects over the rungs of the ladder")
-    for language, suffix in LANGUAGES.items():
-        context = _context(ladder, table, trend, published, language)
-        for template, file, prefix in (
-            ("ladder", f"README{suffix}", ""),
-            *((f"ladder_{name}", f"blocks/{name}{suffix}", "results/ladder/") for name in BLOCKS),
-        ):
-            text = texts.rendered(f"{template}.{language}.jinja", context | {"prefix": prefix})
-            write_atomically(folder / file, text.encode())
+    blocks = {name: f"ladder_{name}" for name in BLOCKS}
+    texts.write_pages(folder, "ladder", "ladder", blocks, partial(_context, ladder, table, trend, published))
 
 
 def effects_of(ladder: Ladder) -> list[Effect]:
@@ -60,7 +53,7 @@ def _differ(ladder: Ladder) -> list[str]:
 
 
 def _context(
-    ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, published: list[Effect], language: str
+    ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, published: list[Effect], language: str, prefix: str
 ) -> dict[str, Any]:
     done = set(zip(table["study"], table["benchmark"], strict=True))
     rungs = []
@@ -71,6 +64,7 @@ def _context(
     finished = [one for one in rungs if one["about"]]
     return {
         "language": language,
+        "prefix": prefix,
         "names": {"null_arm": {"en": "null arm", "zh": "空白对照"}[language]},
         "ladder": ladder,
         "rungs": rungs,

@@ -7,8 +7,8 @@ one for each block and language (`headline.en.jinja`, `headline.zh.jinja`), `rea
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -160,10 +160,17 @@ def _context(study: Study, tables: Tables, folder: Path, language: str, prefix: 
 
 def write_texts(study: Study, tables: Tables, folder: Path) -> None:
     """Write the study's READMEs, their links seen from its own folder, and the blocks/, theirs from the repository's root."""
+    blocks = {name: name for name in block_names(study)}
+    write_pages(folder, study.name, "readme", blocks, partial(_context, study, tables, folder))
+
+
+def write_pages(
+    folder: Path, name: str, readme: str, blocks: Mapping[str, str], context: Callable[[str, str], Mapping[str, Any]]
+) -> None:
+    """Write the READMEs of results/<name>/ and its blocks, each from its template; `context(language, prefix)` gives what they say."""
     for language, suffix in LANGUAGES.items():
-        for name, file, prefix in (
-            ("readme", f"README{suffix}", ""),
-            *((name, f"blocks/{name}{suffix}", f"results/{study.name}/") for name in block_names(study)),
-        ):
-            text = render(study, tables, folder, f"{name}.{language}.jinja", language, prefix)
+        pages = [(f"README{suffix}", readme, "")]
+        pages += [(f"blocks/{block}{suffix}", template, f"results/{name}/") for block, template in blocks.items()]
+        for file, template, prefix in pages:
+            text = rendered(f"{template}.{language}.jinja", context(language, prefix))
             write_atomically(folder / file, text.encode())

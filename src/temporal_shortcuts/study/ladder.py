@@ -14,7 +14,7 @@ from pydantic import Field
 
 from temporal_shortcuts.study.declared import Declared, Distinct, Endpoint, StudyName, Whole
 from temporal_shortcuts.study.model import Study, Variant
-from temporal_shortcuts.study.outputs import LANGUAGES
+from temporal_shortcuts.study.outputs import pages_of
 from temporal_shortcuts.study.reading import Source, nearest, read
 from temporal_shortcuts.study.validation import declared_as
 
@@ -24,11 +24,7 @@ NEEDED = ("study.json", "comparisons.csv", "summary.csv", "metrics.csv")
 """What a rung is read from, in its study's results."""
 BLOCKS = ("headline", "figure", "discussion")
 """Its blocks for the repository's READMEs."""
-FILES = (
-    *("ladder.csv", "trend.csv", "effect.svg"),
-    *(f"README{suffix}" for suffix in LANGUAGES.values()),
-    *(f"blocks/{name}{suffix}" for name in BLOCKS for suffix in LANGUAGES.values()),
-)
+FILES = ("ladder.csv", "trend.csv", "effect.svg", *pages_of(BLOCKS))
 """What is made of them, in results/ladder/."""
 
 

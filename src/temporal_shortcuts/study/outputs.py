@@ -5,6 +5,8 @@ The Snakefile asks here, each time it is read, so nothing that is slow to import
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study, fingerprint
 from temporal_shortcuts.study.varied import KEYS, varied
@@ -80,8 +82,13 @@ def block_names(study: Study) -> list[str]:
 
 def texts_of(study: Study) -> list[str]:
     """The study's READMEs, and the files of its blocks for the repository's."""
-    blocks = [f"blocks/{name}{suffix}" for name in block_names(study) for suffix in LANGUAGES.values()]
-    return [*(f"README{suffix}" for suffix in LANGUAGES.values()), *blocks]
+    return pages_of(block_names(study))
+
+
+def pages_of(blocks: Iterable[str]) -> list[str]:
+    """The READMEs of a folder of results, and the files of these blocks."""
+    files = [f"blocks/{name}{suffix}" for name in blocks for suffix in LANGUAGES.values()]
+    return [*(f"README{suffix}" for suffix in LANGUAGES.values()), *files]
 
 
 def mark(study: Study) -> str:
@@ -93,9 +100,8 @@ def outdated(study: Study) -> list[str]:
     """The tables, figures and blocks that another study has and this one has not: left over where its file was edited."""
     tables = [name for name, applies in _added_tables(study).items() if not applies]
     figures = [f"figures/{name}" for name, applies in _figures(study).items() if not applies]
-    blocks = [f"blocks/{name}{suffix}" for name in BLOCKS for suffix in LANGUAGES.values()]
     own = texts_of(study)
-    return [*tables, *figures, *(block for block in blocks if block not in own)]
+    return [*tables, *figures, *(page for page in pages_of(BLOCKS) if page not in own)]
 
 
 # -- which variants ----------------------------------------------------------------------------------------------------
