@@ -419,6 +419,12 @@ UNUSUAL: dict[str, dict[str, Any]] = {
             "epoch_res_late": {"label": "W" * 80, "shortcut": {"onset": 6}, "against": "lr_0.001"},
         }
     },
+    "averaged weights": {
+        "endpoint": "averaged",
+        "margin": 0.3,
+        "protocol": {"average_from": 7},
+        "variants": {name: {"shortcut": {"onset": 6}} for name in ("batch_res_late", "epoch_res_late")},
+    },
     "nine rates": {
         "variants": NOTHING
         | {"benchmark": {"published": None}}

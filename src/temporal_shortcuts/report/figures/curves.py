@@ -25,6 +25,7 @@ from temporal_shortcuts.report.figures.style import (
     looks_of,
     new_figure,
     note_scale,
+    width,
     wrapped,
 )
 from temporal_shortcuts.study import Study
@@ -168,7 +169,10 @@ def late_differences(study: Study, tables: Tables) -> Figure:
         axes.set_title(titles[name], fontsize=HEAD)
     grid[0].set_ylim(at_least(*grid[0].get_ylim()))
     of = " of averaged weights" if follows_average(study) else ""
-    figure.supylabel(f"difference in {study.evaluated} accuracy{of} (points)", fontsize=10)
+    label = f"difference in {study.evaluated} accuracy{of} (points)"
+    if width(label, 10) > figure.get_figheight() - 1:  # as of a single row
+        label = label.replace(" of ", "\nof ")
+    figure.supylabel(label, fontsize=10)
     note = "black: the reference · line: mean of the pairs of equal seed · band: its 95 % t interval, epoch by epoch · thin: each pair"
     note_scale(figure, study, note)
     return figure
