@@ -425,6 +425,10 @@ UNUSUAL: dict[str, dict[str, Any]] = {
         "protocol": {"average_from": 7},
         "variants": {name: {"shortcut": {"onset": 6}} for name in ("batch_res_late", "epoch_res_late")},
     },
+    "validation images": {
+        "data": {"validation_per_class": 10},
+        "variants": NOTHING | {"epoch_res_late": {"shortcut": {"onset": 6}}},
+    },
     "nine rates": {
         "variants": NOTHING
         | {"benchmark": {"published": None}}

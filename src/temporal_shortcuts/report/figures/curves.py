@@ -168,11 +168,10 @@ def late_differences(study: Study, tables: Tables) -> Figure:
         axes.plot(pairs.index, mean, color=colour, linewidth=2, zorder=3)
         axes.set_title(titles[name], fontsize=HEAD)
     grid[0].set_ylim(at_least(*grid[0].get_ylim()))
-    of = " of averaged weights" if follows_average(study) else ""
-    label = f"difference in {study.evaluated} accuracy{of} (points)"
-    if width(label, 10) > figure.get_figheight() - 1:  # as of a single row
-        label = label.replace(" of ", "\nof ")
-    figure.supylabel(label, fontsize=10)
+    of = "of averaged weights " if follows_average(study) else ""
+    label = ["difference in", f"{study.evaluated} accuracy", f"{of}(points)"]
+    is_long = width(" ".join(label), 10) > figure.get_figheight() - 1.1  # as beside a single row, with its note below
+    figure.supylabel(("\n" if is_long else " ").join(label), fontsize=10)
     note = "black: the reference · line: mean of the pairs of equal seed · band: its 95 % t interval, epoch by epoch · thin: each pair"
     note_scale(figure, study, note)
     return figure
