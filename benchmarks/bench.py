@@ -17,7 +17,7 @@ import sys
 import tarfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -41,6 +41,7 @@ PUBLISHED_SHOWN, PUBLISHED_TRAINED = 350, 267
 LIBRARIES = {"torch": "torch's MKL", "numpy": "numpy's OpenBLAS"}
 """Whose products of matrices are measured: MKL does not serve every processor well."""
 Row = dict[str, Any]
+Timed = tuple[float, float, list[str], Path]
 
 
 def row(part: str, what: str, value: float, unit: str, goal: str = "", met: bool | None = None) -> Row:
@@ -58,9 +59,8 @@ def study() -> Iterator[Row]:
     those around the epochs, both as measured here, give what fifty epochs take.
     """
     subset()
-    for width, goal in ((8, 3.0), (16, 2.2)):
-        ours, theirs, lines, work = timed(width, 3, 2)
-        yield from ratio(width, 3, ours, theirs)
+    for width, whole, goal in ((8, 2.5, 3.0), (16, None, 2.2)):
+        ours, theirs, lines, work = yield from compared(width, 3, 2, whole)
         logs = "".join(path.read_text() for path in (work / "logs" / "segment").glob("*.log"))
         epochs = [float(seconds) for seconds in re.findall(r"^epoch .* ([0-9.]+) s$", logs, re.MULTILINE)]
         their_epochs = [sum(map(float, line.split(",")[2:4])) for line in lines if line.count(",") == 5]
@@ -93,43 +93,54 @@ def study() -> Iterator[Row]:
 
 def full8() -> Iterator[Row]:
     """The seven published variants in their full length at width 8, with one seed, timed whole: half an hour."""
-    yield from full(8, 4.0)
+    subset()
+    yield from compared(8, 50, 41, 4.0)
 
 
 def full16() -> Iterator[Row]:
     """The same at width 16: an hour."""
-    yield from full(16, 2.5)
-
-
-def full(width: int, goal: float) -> Iterator[Row]:
     subset()
-    ours, theirs, _, _ = timed(width, 50, 41)
-    yield from ratio(width, 50, ours, theirs, goal)
+    yield from compared(16, 50, 41, 2.5)
 
 
-def timed(width: int, epochs: int, onset: int) -> tuple[float, float, list[str], Path]:
-    """Seconds of this pipeline and of the textbook's way for so many epochs, the lines that the latter printed, and our work folder."""
-    name = f"width{width}-epochs{epochs}"
+def compared(width: int, epochs: int, onset: int, goal: float | None) -> Generator[Row, None, Timed]:
+    """The study under AVX2 and, where there is it, AVX-512, each over the textbook's way, which takes what the processor has.
+
+    Returns the seconds of this pipeline under AVX2 and of the textbook, the lines that the textbook printed, and our work folder.
+    """
+    ours = {one: pipeline(width, epochs, onset, one) for one in instruction_sets()}
+    started = time.perf_counter()
+    lines = textbook(next((ours["avx2"][1] / "data").iterdir()), width, epochs, onset)
+    theirs = time.perf_counter() - started
+    yield row("study", f"width {width}, {epochs} epochs: the textbook way", theirs, "s")
+    for one, (seconds, _) in ours.items():
+        what = f"width {width}, {epochs} epochs{'' if one == 'avx2' else f', {one}'}"
+        yield row("study", f"{what}: this pipeline, two jobs at once", seconds, "s")
+        met = None if goal is None else theirs / seconds >= goal
+        yield row(
+            "study", f"{what}: textbook / pipeline", theirs / seconds, "x", f"at least {goal}" if goal else "", met
+        )
+    return ours["avx2"][0], theirs, lines, ours["avx2"][1]
+
+
+def pipeline(width: int, epochs: int, onset: int, instruction_set: str) -> tuple[float, Path]:
+    """Seconds of this pipeline for so many epochs, and its work folder."""
+    name = f"width{width}-epochs{epochs}-{instruction_set}"
     overlay, work = BUILD / f"{name}.yaml", BUILD / "work" / name
     config = yaml.safe_load((HERE / "study.yaml").read_text())
     places = {"extends": str(ROOT / "config.yaml"), "results": f"build/bench/results/{name}"}
     config |= places | {"work": str(work.relative_to(ROOT))}
-    config["protocol"] |= {"width": width, "epochs": epochs}
+    config["protocol"] |= {"width": width, "epochs": epochs, "instruction_set": instruction_set}
     for variant in config["variants"].values():
         variant["shortcut"]["onset"] = onset
     overlay.write_text(yaml.safe_dump(config))
     snakemake("data", "--configfile", str(overlay))
-    ours = seconds_of(lambda: snakemake("records", "--configfile", str(overlay)))
-    started = time.perf_counter()
-    lines = textbook(next((work / "data").iterdir()), width, epochs, onset)
-    return ours, time.perf_counter() - started, lines, work
+    return seconds_of(lambda: snakemake("records", "--configfile", str(overlay))), work
 
 
-def ratio(width: int, epochs: int, ours: float, theirs: float, goal: float | None = None) -> Iterator[Row]:
-    what, met = f"width {width}, {epochs} epochs", None if goal is None else theirs / ours >= goal
-    yield row("study", f"{what}: this pipeline, two jobs at once", ours, "s")
-    yield row("study", f"{what}: the textbook way", theirs, "s")
-    yield row("study", f"{what}: textbook / pipeline", theirs / ours, "x", f"at least {goal}" if goal else "", met)
+def instruction_sets() -> list[str]:
+    """What a study can be pinned to on this processor: what it costs differs."""
+    return ["avx2", *(["avx512"] if " avx512f" in Path("/proc/cpuinfo").read_text() else [])]
 
 
 def subset() -> None:
@@ -220,7 +231,7 @@ def steps() -> Iterator[Row]:
 
 def exactness() -> Iterator[Row]:
     """What equal bits on every processor cost: a step pinned to AVX2, against AVX-512 where there is it, and against no pin."""
-    sets = ["avx2", *(["avx512"] if " avx512f" in Path("/proc/cpuinfo").read_text() else []), "native"]
+    sets = [*instruction_sets(), "native"]
     for width in (8, 16):
         speed = {}
         for one in sets:

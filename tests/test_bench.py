@@ -76,3 +76,26 @@ def test_the_committed_report_is_that_of_the_committed_measurements(bench, tmp_p
 def test_a_process_that_cannot_measure_is_said(bench) -> None:
     with pytest.raises(RuntimeError, match="ended with status 2"):
         bench.measured(1, "--nix")
+
+
+def test_the_study_is_compared_under_each_instruction_set_with_the_same_textbook(
+    bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {"avx2": 50.0, "avx512": 30.0}
+    monkeypatch.setattr(bench, "instruction_sets", lambda: list(seconds))
+    monkeypatch.setattr(bench, "pipeline", lambda width, epochs, onset, one: (seconds[one], tmp_path))
+    (tmp_path / "data" / "identity").mkdir(parents=True)
+    monkeypatch.setattr(bench, "textbook", lambda data, width, epochs, onset: [str(data), "line"])
+    clock = iter([0.0, 100.0])
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
+    measured = bench.compared(16, 50, 41, 2.5)
+    found = []
+    with pytest.raises(StopIteration) as end:
+        while True:
+            found.append(next(measured))
+    assert end.value.value == (50.0, 100.0, [str(tmp_path / "data" / "identity"), "line"], tmp_path)
+    ratios = {one["what"]: (one["value"], one["met"]) for one in found if one["unit"] == "x"}
+    assert ratios == {
+        "width 16, 50 epochs: textbook / pipeline": (2.0, False),
+        "width 16, 50 epochs, avx512: textbook / pipeline": (100 / 30, True),
+    }
