@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -88,12 +89,13 @@ def test_the_study_is_compared_under_each_instruction_set_with_the_same_textbook
     monkeypatch.setattr(bench, "textbook", lambda data, width, epochs, onset: [str(data), "line"])
     clock = iter([0.0, 100.0])
     monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
-    measured = bench.compared(16, 50, 41, 2.5)
-    found = []
-    with pytest.raises(StopIteration) as end:
-        while True:
-            found.append(next(measured))
-    assert end.value.value == (50.0, 100.0, [str(tmp_path / "data" / "identity"), "line"], tmp_path)
+    returned = []
+
+    def rows() -> Iterator[dict[str, object]]:
+        returned.append((yield from bench.compared(16, 50, 41, 2.5)))
+
+    found = list(rows())
+    assert returned == [(50.0, 100.0, [str(tmp_path / "data" / "identity"), "line"], tmp_path)]
     ratios = {one["what"]: (one["value"], one["met"]) for one in found if one["unit"] == "x"}
     assert ratios == {
         "width 16, 50 epochs: textbook / pipeline": (2.0, False),
