@@ -99,9 +99,9 @@ def test_a_rung_that_has_not_run_is_in_progress_and_has_no_number(tmp_path: Path
     assert set(pd.read_csv(tmp_path / "one" / "results" / "ladder" / "ladder.csv")["study"]) == {"width2"}
     assert pd.read_csv(tmp_path / "one" / "results" / "ladder" / "trend.csv")["p"].isna().all()
     text = files["README.md"].decode()
-    assert "| width4 | 4 | 10,000 | 8 | | not finished | | | |" in text
-    assert "Rungs differ in width and epochs at once" in text
-    assert "各级的宽度、轮数同时不同" in files["README.zh.md"].decode()
+    assert "| width4 | 4 | 10,000 | 8 (2) | | not finished | | | |" in text
+    assert "Rungs differ in width, epochs and epochs after the onset at once" in text
+    assert "各级的宽度、轮数、捷径开始后的轮数同时不同" in files["README.zh.md"].decode()
     assert "Endpoint: averaged weights." in text, "since another epoch on each rung"
     assert "1 of 3 rungs is finished" in text
     assert "not tested, which needs 3 finished rungs" in text
@@ -207,7 +207,7 @@ def test_the_ladders_file_is_no_study(whole: Path) -> None:
 
 def test_the_projects_own_ladder_names_variants_that_there_are() -> None:
     found = read_ladder(ROOT / "studies" / "ladder.yaml", lambda name: api.declared_as(name, ROOT))
-    assert [rung.study.name for rung in found.rungs] == ["decide", "scale_width8", "scale_width16"]
+    assert [rung.study.name for rung in found.rungs] == ["decide", "scale_width8", "scale_width16", "scale_width16_full"]
     for rung in found.rungs:
         settings = rung.reference.settings
         assert settings.schedule_epochs == settings.epochs, "annealed to 0"

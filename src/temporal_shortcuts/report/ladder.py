@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from temporal_shortcuts.analysis.statistics import LEVEL
 from temporal_shortcuts.report import texts, wording
 from temporal_shortcuts.report.figures import ladder as figures
 from temporal_shortcuts.report.figures.style import save, style
-from temporal_shortcuts.report.published import EFFECTS, Effect
-from temporal_shortcuts.study.ladder import BLOCKS, Ladder
+from temporal_shortcuts.report.published import EFFECTS, PROTOCOL, Effect
+from temporal_shortcuts.study.ladder import BLOCKS, Ladder, Rung
 
 
 def write(ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, folder: Path) -> None:
@@ -42,12 +43,20 @@ def _endpoint(ladder: Ladder, language: str) -> str:
     return said.pop() if len(said) == 1 else wording.endpoint_head(ladder.rungs[0].study, ladder.endpoint, language)
 
 
+def _after_onset(rung: Rung) -> str:
+    """How many epochs the rung's variants have after their onset."""
+    return ", ".join(
+        map(str, sorted({rung.study.epochs - one.onset for one in rung.variants if one.onset is not None}))
+    )
+
+
 def _differ(ladder: Ladder) -> list[str]:
     """What the rungs differ in, of what the table shows."""
     shown = {
         "width": [rung.reference.settings.width for rung in ladder.rungs],
         "images": [rung.images for rung in ladder.rungs],
         "epochs": [rung.study.epochs for rung in ladder.rungs],
+        "epochs after the onset": [_after_onset(rung) for rung in ladder.rungs],
     }
     return [name for name, values in shown.items() if len(set(values)) > 1]
 
@@ -60,7 +69,8 @@ def _context(
     for rung in ladder.rungs:
         name = rung.study.name, rung.reference.name
         own = table[(table["study"] == name[0]) & (table["benchmark"] == name[1])].to_dict("records")
-        rungs.append({"rung": rung, "rows": own if name in done else [], "about": own[0] if name in done else None})
+        about = own[0] if name in done else None
+        rungs.append({"rung": rung, "after": _after_onset(rung), "rows": own if about else [], "about": about})
     finished = [one for one in rungs if one["about"]]
     return {
         "language": language,
@@ -74,7 +84,7 @@ def _context(
         "endpoint": _endpoint(ladder, language),
         "differ": _differ(ladder),
         "trends": [row | {"known": math.isfinite(row["p"])} for row in trend.to_dict("records")],
-        "published": published,
+        "published": [asdict(one) | {"after": PROTOCOL["epochs"] - one.onset} for one in published],
         "sides": [
             {"kind": kind, "below": int((own["high"] < 0).sum()), "above": int((own["low"] > 0).sum())}
             for kind, own in table.groupby("kind", sort=False)
