@@ -207,7 +207,12 @@ def test_the_ladders_file_is_no_study(whole: Path) -> None:
 
 def test_the_projects_own_ladder_names_variants_that_there_are() -> None:
     found = read_ladder(ROOT / "studies" / "ladder.yaml", lambda name: api.declared_as(name, ROOT))
-    assert [rung.study.name for rung in found.rungs] == ["decide", "scale_width8", "scale_width16", "scale_width16_full"]
+    assert [rung.study.name for rung in found.rungs] == [
+        "decide",
+        "scale_width8",
+        "scale_width16",
+        "scale_width16_full",
+    ]
     for rung in found.rungs:
         settings = rung.reference.settings
         assert settings.schedule_epochs == settings.epochs, "annealed to 0"

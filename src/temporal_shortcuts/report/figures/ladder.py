@@ -14,10 +14,14 @@ from temporal_shortcuts.report.figures.style import COLOURS, KIND_NAMES, PUBLISH
 from temporal_shortcuts.report.published import Effect
 
 MARKERS = ("o", "s", "^", "v", "P", "X")
+RUNG = ["study", "benchmark"]
 
 
 def effect(table: pd.DataFrame, published: list[Effect]) -> Figure:
-    """Paired differences with 95 % intervals, kinds beside each other at each rung; the published values are open diamonds."""
+    """Paired differences with 95 % intervals, kinds beside each other at each rung, whose number is in the mark.
+
+    The published values are open diamonds.
+    """
     figure = new_figure(4.6)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.25, 1])
     kinds = list(dict.fromkeys(table["kind"]))
@@ -50,7 +54,8 @@ def _panel(
     axes.axhline(0, color="black", linewidth=1.2, zorder=1)
     places = [*x, *(value for value, _ in published)]
     low, high = min(places), max(places)
-    step = 0.018 * ((math.log(high / low) or 2.0) if log else ((high - low) or 5.0))
+    numbers = table.groupby(RUNG, sort=False).ngroup() + 1
+    step = 0.034 * ((math.log(high / low) or 2.0) if log else ((high - low) or 5.0))
     for index, kind in enumerate(kinds):
         own, shift = table.loc[x.index[table["kind"] == kind]], step * (index - (len(kinds) - 1) / 2)
         own = own.loc[x[own.index].sort_values().index]
@@ -58,7 +63,10 @@ def _panel(
         colour = COLOURS.get(kind, "#56B4E9")
         axes.vlines(at, own["low"], own["high"], color=colour, linewidth=2, zorder=3)
         axes.plot(at, own["difference"], color=colour, linewidth=0.9, alpha=0.5, zorder=2)
-        axes.scatter(at, own["difference"], color=colour, marker=MARKERS[index % len(MARKERS)], s=46, zorder=4)
+        axes.scatter(at, own["difference"], color=colour, marker=MARKERS[index % len(MARKERS)], s=110, zorder=4)
+        for row, place in at.items():
+            text = {"ha": "center", "va": "center_baseline", "color": "white", "fontsize": 7, "fontweight": "bold"}
+            axes.text(place, own.loc[row, "difference"], str(numbers[row]), zorder=5, **text)
     for value, one in published:
         axes.scatter([value], [one.difference], **PUBLISHED | {"edgecolors": COLOURS.get(one.kind, "black")})
     axes.margins(x=0.1)
@@ -80,7 +88,8 @@ def _keys(kinds: list[str], published: bool) -> list[Line2D]:
 
 
 def _rungs(table: pd.DataFrame) -> str:
-    rungs = table.drop_duplicates(["study", "benchmark"])
-    return "rungs: " + "; ".join(
-        f"width {one.width}, {one.images:,} images, {one.epochs} epochs" for one in rungs.itertuples()
+    rungs = table.drop_duplicates(RUNG)
+    return "; ".join(
+        f"{number}: width {one.width}, {one.images:,} images, {one.epochs} epochs"
+        for number, one in enumerate(rungs.itertuples(), 1)
     )
