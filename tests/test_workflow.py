@@ -45,6 +45,13 @@ def test_one_core_and_two_give_the_same_bytes(done: Workplace, tmp_path: Path) -
     assert len(finished) >= 3
 
 
+def test_a_seeds_runs_are_whole_before_the_next_ones_begin_and_long_ones_begin_first(tmp_path: Path) -> None:
+    said = Workplace(tmp_path / "seeds", tiny_study() | {"seeds": [7, 0]}).run("records", cores=1)
+    begun = re.findall(r"^Job \d+: Train epochs (\d+) to \d of \S+ seed (\d)", said, re.MULTILINE)
+    assert begun == sorted(begun, key=lambda job: (-int(job[1]), int(job[0])))
+    assert {start for start, _ in begun if start != "1"}, "some begin where others end"
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_fresh_clone_trains_nothing_whatever_the_times(done: Workplace, tmp_path: Path, seed: int) -> None:
     clone = done.clone(tmp_path / "clone", seed)

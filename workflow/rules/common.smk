@@ -125,6 +125,17 @@ def title_of(wildcards):
     return f"epochs {segment.start + 1} to {segment.stop} of {STUDY.name_of(segment)}"
 
 
+SEEDS = list(dict.fromkeys([*STUDY.seeds, *(run.seed for run in STUDY.runs)]))
+MOST_URGENT = 2 * (len(SEEDS) + 1) * (STUDY.epochs + 1)
+
+
+def urgency_of(wildcards):
+    """Seeds one after another; of a seed, what has the longest way to its end first, so that the others need not wait for it."""
+    segment = STUDY.segments[wildcards.state]
+    later = len(SEEDS) - SEEDS.index(segment.seed)
+    return 2 * (later * (STUDY.epochs + 1) + STUDY.epochs - segment.start) + (not segment.final)
+
+
 def python():
     """How a job calls the Python that Snakemake runs with; in a conda environment of a job, it is that environment's."""
     here = Path(sys.executable)

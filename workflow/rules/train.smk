@@ -30,6 +30,7 @@ rule segment:
         f"{WORK}/logs/segment/{{state}}.log",
     benchmark:
         f"{WORK}/benchmarks/segment/{{state}}.tsv"
+    priority: urgency_of
     conda:
         ENVIRONMENT
     threads: 1
@@ -63,7 +64,7 @@ rule record:
         update(f"{RESULTS}/records/{{run}}.correct.npy"),
     log:
         f"{WORK}/logs/record/{STUDY.name}/{{run}}.log",
-    priority: 1  # before another segment begins: what is trained is then kept whatever happens next
+    priority: MOST_URGENT  # before another segment begins: what is trained is then kept whatever happens next
     conda:
         ENVIRONMENT
     params:
