@@ -81,6 +81,42 @@ def test_each_effect_is_its_studys_own(whole: Path) -> None:
         assert set(table.loc[name]["width"]) == {OVERLAYS[name]["protocol"]["width"]}
 
 
+def test_a_step_is_welchs_test_of_rungs_that_differ_in_one_thing(whole: Path) -> None:
+    folder = whole.parents[1] / "results" / "ladder"
+    table, made = pd.read_csv(folder / "ladder.csv").set_index(["study", "kind"]), pd.read_csv(folder / "steps.csv")
+    assert set(zip(made["setting"], made["smaller"], made["larger"], strict=True)) == {("width", "width2", "width4")}
+    assert list(made["kind"]) == ["batch_res", "epoch_res", "null_arm"]
+    for row in made.itertuples():
+        sides = [
+            table.loc[(name, row.kind), ["difference", "sd_difference", "n"]] for name in (row.larger, row.smaller)
+        ]
+        tested = stats.ttest_ind_from_stats(*sides[0], *sides[1], equal_var=False)
+        assert row.p == pytest.approx(tested.pvalue, rel=1e-4)
+        assert row.change == pytest.approx(sides[0]["difference"] - sides[1]["difference"], abs=1e-4)
+        assert row.low < row.change < row.high
+        assert (row.low < 0 < row.high) == (row.p > 0.05)
+    smallest, largest = sorted(made["p"][:2])
+    assert sorted(made["p_holm"][:2]) == pytest.approx([min(2 * smallest, 1), max(2 * smallest, largest)], rel=1e-4)
+    assert made["p_holm"][2:].isna().all(), "a null arm is in no family"
+    assert "| width, 2 to 4 | width2, width4 |" in (folder / "README.md").read_text()
+
+
+def test_rungs_are_compared_where_one_thing_alone_is_another(tmp_path: Path) -> None:
+    def rungs(file: Path) -> list[Any]:
+        return read_ladder(file, lambda name: api.declared_as(name, ROOT)).rungs
+
+    declared = yaml.safe_load((ROOT / "studies" / "ladder.yaml").read_text())
+    decide, width8, width16, full = rungs(ROOT / "studies" / "ladder.yaml")
+    pairs = [(decide, width8), (width8, full), (width16, full), (decide, full), (width8, width16)]
+    assert [one.alone(two, "batch_res") for one, two in pairs] == ["images", "width", "epochs", None, None]
+    assert width8.alone(width16, "null_arm") is None
+    assert width8.alone(full, "null_arm") is None, "one of them has none"
+    declared["rungs"][0]["variants"] = ["batch_res_late", "epoch_res_late"]
+    constant = tmp_path / "ladder.yaml"
+    constant.write_text(yaml.safe_dump(declared))
+    assert rungs(constant)[0].alone(width8, "batch_res") is None, "its learning rate is not annealed to 0"
+
+
 def test_the_same_studies_give_the_same_bytes(whole: Path) -> None:
     before = made(whole)
     assert set(before) == set(FILES)

@@ -19,7 +19,7 @@ LADDER = [f"{WORK}/ladder/{STUDY.name}.done"] if IS_RUNG else []
 
 
 rule ladder:
-    """Collect the ladder's studies into one table, one figure and the test of a trend."""
+    """Collect the ladder's studies into its tables, a figure and a text."""
     input:
         code(
             "study/*.py",

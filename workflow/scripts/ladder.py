@@ -1,4 +1,4 @@
-"""The tables of a ladder's studies -> results/ladder/: one table, one figure, the test of a trend, a text. Rungs may be missing."""
+"""The tables of a ladder's studies -> results/ladder/: tables, one figure, a text. Rungs may be missing."""
 
 import argparse
 from functools import partial
@@ -29,10 +29,11 @@ def program() -> None:
         raise UserError(
             f"{arguments.ladder}: no rung is finished; run one with `snakemake --cores 2 --configfile {ladder.rungs[0].file}`."
         )
-    folder, trend = arguments.results / "ladder", analysis.trend(rows)
+    folder, trend, steps = arguments.results / "ladder", analysis.trend(rows), analysis.steps(ladder, rows)
     write_table(rows, folder / "ladder.csv")
     write_table(trend, folder / "trend.csv")
-    report.write(ladder, rows, trend, folder)
+    write_table(steps, folder / "steps.csv")
+    report.write(ladder, rows, trend, steps, folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A ladder's table, from the tables of its studies, and the test of a trend over its rungs.
+"""A ladder's table, from the tables of its studies, the test of a trend over its rungs, and what changes from one to another.
 
 A rung is finished where its study has its tables. Each effect with its interval is the study's own, from its comparisons.csv, so
 that no number can differ from the study's. Rungs that are not finished have no row.
@@ -6,6 +6,7 @@ that no number can differ from the study's. Rungs that are not finished have no 
 
 from __future__ import annotations
 
+from itertools import combinations
 from math import nan, sqrt
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ COLUMNS = [
     *("benchmark_n", "accuracy", "accuracy_sd", "n", "difference", "sd_difference", "low", "high"),
 ]
 TREND_COLUMNS = ["kind", "rungs", "pairs", "slope", "low", "high", "df", "p", "p_holm"]
+STEP_COLUMNS = ["setting", "smaller", "larger", "kind", "from", "to", "change", "low", "high", "df", "p", "p_holm"]
 LEAST_RUNGS = 3
 """Two rungs lie on a straight line whatever they are."""
 
@@ -105,22 +107,58 @@ def trend(rows: pd.DataFrame) -> pd.DataFrame:
     """
     found = [_slope(kind, own) for kind, own in rows.groupby("kind", sort=False)]
     made = pd.DataFrame(found, columns=TREND_COLUMNS).astype(dict.fromkeys(TREND_COLUMNS[3:], float))
-    family = made.index[made["kind"] != "null_arm"]
-    made.loc[family, "p_holm"] = holm(made.loc[family, "p"])
-    return rounded(made)
+    return rounded(_corrected(made))
 
 
 def _slope(kind: str, own: pd.DataFrame) -> dict[str, Any]:
     n, row = own["n"].to_numpy(float), {"kind": kind, "rungs": len(own), "pairs": int(own["n"].sum())}
-    nothing = dict.fromkeys(TREND_COLUMNS[3:], nan)
     accuracy = 10 * own["accuracy"].to_numpy(float)
-    if len(own) < LEAST_RUNGS or n.min() < SMALLEST_N or np.ptp(accuracy) == 0:
-        return row | nothing
+    if len(own) < LEAST_RUNGS or np.ptp(accuracy) == 0:
+        return row | dict.fromkeys(TREND_COLUMNS[3:], nan)
     away = n * (accuracy - np.average(accuracy, weights=n))
-    share = away / (away @ accuracy)
+    return row | _weighted("slope", own, away / (away @ accuracy))
+
+
+def steps(ladder: Ladder, rows: pd.DataFrame) -> pd.DataFrame:
+    """`steps.csv`: how each kind's effect changes, in points, between two finished rungs that differ in one of `SCALES` alone.
+
+    The interval and the test are Welch's (1947), since rungs have fresh seeds and differ in spread; nan where a rung has too few
+    pairs. `p_holm` is Holm's over all of them, null arms apart.
+    """
+    found = []
+    for smaller, larger in combinations(ladder.rungs, 2):
+        for kind in dict.fromkeys(rows["kind"]):
+            setting = smaller.alone(larger, kind)
+            own = pd.concat([_of(rows, rung, kind) for rung in (smaller, larger)])
+            if setting is None or len(own) < 2:
+                continue
+            about = {"setting": setting, "smaller": smaller.study.name, "larger": larger.study.name, "kind": kind}
+            about |= {"from": int(own[setting].iloc[0]), "to": int(own[setting].iloc[1])}
+            found.append(about | _weighted("change", own, np.array([-1.0, 1.0])))
+    made = pd.DataFrame(found, columns=STEP_COLUMNS).astype(dict.fromkeys(STEP_COLUMNS[6:], float))
+    return rounded(_corrected(made))
+
+
+def _of(rows: pd.DataFrame, rung: Rung, kind: str) -> pd.DataFrame:
+    """The rung's row of a kind, or none."""
+    own = (rows["study"] == rung.study.name) & (rows["benchmark"] == rung.reference.name) & (rows["kind"] == kind)
+    return rows[own]
+
+
+def _weighted(name: str, own: pd.DataFrame, weights: np.ndarray) -> dict[str, float]:
+    """A weighted sum of rungs' effects with its interval and test, each rung by its own spread."""
+    n = own["n"].to_numpy(float)
+    if n.min() < SMALLEST_N:
+        return dict.fromkeys((name, "low", "high", "df", "p", "p_holm"), nan)
     error = (own["high"] - own["low"]).to_numpy(float) / 2 / stats.t.isf(LEVEL / 2, n - 1)
-    parts = (share * error) ** 2
-    slope, df = float(share @ own["difference"]), float(parts.sum() ** 2 / (parts**2 / (n - 1)).sum())
+    parts = (weights * error) ** 2
+    value, df = float(weights @ own["difference"]), float(parts.sum() ** 2 / (parts**2 / (n - 1)).sum())
     reach = float(stats.t.isf(LEVEL / 2, df)) * sqrt(parts.sum())
-    p = float(2 * stats.t.sf(abs(slope) / sqrt(parts.sum()), df))
-    return row | {"slope": slope, "low": slope - reach, "high": slope + reach, "df": df, "p": p, "p_holm": nan}
+    p = float(2 * stats.t.sf(abs(value) / sqrt(parts.sum()), df))
+    return {name: value, "low": value - reach, "high": value + reach, "df": df, "p": p, "p_holm": nan}
+
+
+def _corrected(made: pd.DataFrame) -> pd.DataFrame:
+    family = made.index[made["kind"] != "null_arm"]
+    made.loc[family, "p_holm"] = holm(made.loc[family, "p"])
+    return made

@@ -19,13 +19,13 @@ from temporal_shortcuts.report.published import EFFECTS, PROTOCOL, Effect
 from temporal_shortcuts.study.ladder import BLOCKS, Ladder, Rung
 
 
-def write(ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, folder: Path) -> None:
+def write(ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, steps: pd.DataFrame, folder: Path) -> None:
     """Write effect.svg, the READMEs and the blocks/ beside the tables, which they are made from."""
     published = effects_of(ladder)
     with style():
         save(figures.effect(table, published), folder / "effect.svg", "Effects over the rungs of the ladder")
     blocks = {name: f"ladder_{name}" for name in BLOCKS}
-    texts.write_pages(folder, "ladder", "ladder", blocks, partial(_context, ladder, table, trend, published))
+    texts.write_pages(folder, "ladder", "ladder", blocks, partial(_context, ladder, table, trend, steps, published))
 
 
 def effects_of(ladder: Ladder) -> list[Effect]:
@@ -62,7 +62,13 @@ def _differ(ladder: Ladder) -> list[str]:
 
 
 def _context(
-    ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, published: list[Effect], language: str, prefix: str
+    ladder: Ladder,
+    table: pd.DataFrame,
+    trend: pd.DataFrame,
+    steps: pd.DataFrame,
+    published: list[Effect],
+    language: str,
+    prefix: str,
 ) -> dict[str, Any]:
     done = set(zip(table["study"], table["benchmark"], strict=True))
     rungs = []
@@ -83,6 +89,7 @@ def _context(
         "kinds": list(dict.fromkeys(variant.kind for rung in ladder.rungs for variant in rung.variants)),
         "endpoint": _endpoint(ladder, language),
         "differ": _differ(ladder),
+        "steps": [own.to_dict("records") for _, own in steps.groupby(["smaller", "larger"], sort=False)],
         "trends": [row | {"known": math.isfinite(row["p"])} for row in trend.to_dict("records")],
         "published": [asdict(one) | {"after": PROTOCOL["epochs"] - one.onset} for one in published],
         "sides": [

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from temporal_shortcuts.study.declared import Declared, Distinct, Endpoint, StudyName, Whole
-from temporal_shortcuts.study.model import Study, Variant
+from temporal_shortcuts.study.model import Study, Variant, plain
 from temporal_shortcuts.study.outputs import pages_of
 from temporal_shortcuts.study.reading import Source, nearest, read
 from temporal_shortcuts.study.validation import declared_as
@@ -24,8 +24,13 @@ NEEDED = ("study.json", "comparisons.csv", "summary.csv", "metrics.csv")
 """What a rung is read from, in its study's results."""
 BLOCKS = ("headline", "figure", "discussion")
 """Its blocks for the repository's READMEs."""
-FILES = ("ladder.csv", "trend.csv", "effect.svg", *pages_of(BLOCKS))
+FILES = ("ladder.csv", "trend.csv", "steps.csv", "effect.svg", *pages_of(BLOCKS))
 """What is made of them, in results/ladder/."""
+SCALES = ("width", "images", "epochs")
+"""What a rung can be larger in."""
+_WITH_EPOCHS = {"schedule_epochs", "average_from", "onset"}
+_WITHOUT_EFFECT = {"instruction_set", "device", "compile", "evaluate_with_carry"}
+"""They change the last bits, or what is evaluated beside the endpoints, and no distribution."""
 
 
 class RungKeys(Declared):
@@ -55,6 +60,31 @@ class Rung:
     @property
     def reference(self) -> Variant:
         return self.variants[0].reference
+
+    def alone(self, other: Rung, kind: str) -> str | None:
+        """The one of `SCALES` by which alone their variants of a kind differ; None where more differs, or one of the rungs has none.
+
+        With a run's length goes when its shortcut begins, its learning rate ends and its weights are averaged.
+        """
+        ours, theirs = self._conditions(kind), other._conditions(kind)
+        if not ours or not theirs:
+            return None
+        differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)} - _WITHOUT_EFFECT
+        differing -= _WITH_EPOCHS if "epochs" in differing else set()
+        return differing.pop() if len(differing) == 1 and differing <= set(SCALES) else None
+
+    def _conditions(self, kind: str) -> dict[str, Any]:
+        """All that bears on the accuracies of the rung's variant of a kind, and of its reference; empty if it has none."""
+        return next(
+            (
+                {"images": self.images, "data": self.study.data.name}
+                | plain(one.reference.settings)
+                | (plain(one.shortcut) if one.shortcut else {})
+                for one in self.variants
+                if one.kind == kind
+            ),
+            {},
+        )
 
 
 @dataclass(frozen=True)
