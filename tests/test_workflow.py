@@ -52,6 +52,14 @@ def test_a_seeds_runs_are_whole_before_the_next_ones_begin_and_long_ones_begin_f
     assert {start for start, _ in begun if start != "1"}, "some begin where others end"
 
 
+def test_the_last_seeds_are_trained_together_one_for_each_core(tmp_path: Path) -> None:
+    said = Workplace(tmp_path / "seeds", tiny_study() | {"seeds": [7, 0]}).run("records", cores=2)
+    begun = re.findall(r"^Job \d+: Train epochs (\d+) to \d of \S+ seed (\d)", said, re.MULTILINE)
+    first = [seed for start, seed in begun if start == "1"]
+    assert {start for start, _ in begun[: len(first)]} == {"1"}, "no long way is begun late"
+    assert set(first) == {"7", "0"}
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_fresh_clone_trains_nothing_whatever_the_times(done: Workplace, tmp_path: Path, seed: int) -> None:
     clone = done.clone(tmp_path / "clone", seed)

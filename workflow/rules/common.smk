@@ -130,9 +130,12 @@ MOST_URGENT = 2 * (len(SEEDS) + 1) * (STUDY.epochs + 1)
 
 
 def urgency_of(wildcards):
-    """Seeds one after another; of a seed, what has the longest way to its end first, so that the others need not wait for it."""
+    """Seeds one after another; of a seed, what has the longest way to its end first, so that the others need not wait for it.
+
+    The last seeds, as many as there are cores, count as one: the first epochs of the last, trained alone, would leave the other cores idle.
+    """
     segment = STUDY.segments[wildcards.state]
-    later = len(SEEDS) - SEEDS.index(segment.seed)
+    later = max(len(SEEDS) - SEEDS.index(segment.seed), min(workflow.cores or 1, len(SEEDS)))
     return 2 * (later * (STUDY.epochs + 1) + STUDY.epochs - segment.start) + (not segment.final)
 
 
