@@ -101,6 +101,20 @@ def test_a_step_is_welchs_test_of_rungs_that_differ_in_one_thing(whole: Path) ->
     assert "| width, 2 to 4 | width2, width4 |" in (folder / "README.md").read_text()
 
 
+def test_a_step_of_two_pairs_is_not_tested(tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    file = place(few, finished=0)
+    for name, seeds in (("width2", [0, 1, 2]), ("width4", [0, 1])):
+        overlay = OVERLAYS[name] | {"seeds": seeds}
+        (few / "studies" / f"{name}.yaml").write_text(yaml.safe_dump({"extends": "../config.yaml"} | overlay))
+        tabulated(few / "results" / name, overlay)
+    assert collect(file) == 0
+    assert pd.read_csv(few / "results" / "ladder" / "steps.csv")[["change", "p", "p_holm"]].isna().all(axis=None)
+    text = made(file)["README.md"].decode()
+    assert "| width, 2 to 4 | width2, width4 | – | – | – |" in text
+    assert "nan" not in text
+
+
 def test_rungs_are_compared_where_one_thing_alone_is_another(tmp_path: Path) -> None:
     def rungs(file: Path) -> list[Any]:
         return read_ladder(file, lambda name: api.declared_as(name, ROOT)).rungs

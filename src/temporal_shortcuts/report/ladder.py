@@ -18,6 +18,9 @@ from temporal_shortcuts.report.figures.style import save, style
 from temporal_shortcuts.report.published import EFFECTS, PROTOCOL, Effect
 from temporal_shortcuts.study.ladder import BLOCKS, Ladder, Rung
 
+SETTINGS = {"width": "宽度", "images": "训练图像数目", "epochs": "轮数", "epochs after the onset": "捷径开始后的轮数"}
+"""What rungs can differ in, and its Chinese name."""
+
 
 def write(ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, steps: pd.DataFrame, folder: Path) -> None:
     """Write effect.svg, the READMEs and the blocks/ beside the tables, which they are made from."""
@@ -48,6 +51,14 @@ def _after_onset(rung: Rung) -> str:
     return ", ".join(
         map(str, sorted({rung.study.epochs - one.onset for one in rung.variants if one.onset is not None}))
     )
+
+
+def _tested(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of tests with the p that decides, which is Holm's but for a null arm, and whether the test could be done."""
+    return [
+        row | {"known": math.isfinite(row["p"]), "decides": row["p" if row["kind"] == "null_arm" else "p_holm"]}
+        for row in rows.to_dict("records")
+    ]
 
 
 def _differ(ladder: Ladder) -> list[str]:
@@ -89,8 +100,9 @@ def _context(
         "kinds": list(dict.fromkeys(variant.kind for rung in ladder.rungs for variant in rung.variants)),
         "endpoint": _endpoint(ladder, language),
         "differ": _differ(ladder),
-        "steps": [own.to_dict("records") for _, own in steps.groupby(["smaller", "larger"], sort=False)],
-        "trends": [row | {"known": math.isfinite(row["p"])} for row in trend.to_dict("records")],
+        "settings": {name: {"en": name, "zh": chinese}[language] for name, chinese in SETTINGS.items()},
+        "steps": [_tested(own) for _, own in steps.groupby(["smaller", "larger"], sort=False)],
+        "trends": _tested(trend),
         "published": [asdict(one) | {"after": PROTOCOL["epochs"] - one.onset} for one in published],
         "sides": [
             {"kind": kind, "below": int((own["high"] < 0).sum()), "above": int((own["low"] > 0).sum())}
