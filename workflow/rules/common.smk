@@ -167,6 +167,14 @@ def code(*patterns):
     return [local(str(path)) for pattern in patterns for path in sorted(CODE.glob(pattern))]
 
 
+def open_runs():
+    """A pattern of the runs in OPEN. Snakemake writes it into each output and reads it again for each job, so it is kept short."""
+    tails = {}
+    for run in OPEN.values():
+        tails.setdefault(run.variant, []).append(f"{run.seed}-{run.fingerprint}")
+    return "|".join(f"{re.escape(variant)}/seed({'|'.join(found)})" for variant, found in tails.items()) or "(?!)"
+
+
 wildcard_constraints:
     state="[0-9a-f]{16}-(final|branch)",
-    run="|".join(re.escape(record[len("records/") : -len(".csv")]) for record in OPEN) or "(?!)",
+    run=open_runs(),

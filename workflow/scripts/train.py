@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from pathlib import Path
 
 from temporal_shortcuts import errors
 
 
 def program() -> None:
-    # Imported here, where an interruption of the seconds that they take is spoken of as any other.
+    # Imported here, where an interruption of the seconds that they take is spoken of as any other. To look for garbage in what is
+    # imported, most of all when the program ends, would take half a second of each job.
+    gc.disable()
     from temporal_shortcuts.study import load_resolved
     from temporal_shortcuts.study.checks import check_full_batches
     from temporal_shortcuts.training import devices, numerics
@@ -39,6 +42,8 @@ def program() -> None:
         from temporal_shortcuts.data.images import open_images
         from temporal_shortcuts.training.job import train_segment
 
+        gc.freeze()
+        gc.enable()
         states, images = args.work / "states", open_images(args.data, study.data.checksum)
         check_full_batches(study, len(images.train_images))
         train_segment(
