@@ -101,6 +101,19 @@ def test_a_step_is_welchs_test_of_rungs_that_differ_in_one_thing(whole: Path) ->
     assert "| width, 2 to 4 | width2, width4 |" in (folder / "README.md").read_text()
 
 
+def test_a_rung_says_how_many_pairs_it_has_where_these_are_fewer_than_its_seeds(tmp_path: Path) -> None:
+    file = place(tmp_path / "fewer")
+    comparisons = tmp_path / "fewer" / "results" / "width4" / "comparisons.csv"
+    table = pd.read_csv(comparisons)
+    table.loc[table["variant"] == "null_arm", "n"] = 3
+    table.to_csv(comparisons, index=False)
+    assert collect(file) == 0
+    effects = made(file)["README.md"].decode().partition("## The effects")[2]
+    rows = [line for line in effects.splitlines() if line.startswith("| [width")]
+    assert ["n = " in row for row in rows] == [False, True, False]
+    assert rows[1].endswith(", n = 3 |")
+
+
 def test_a_step_of_two_pairs_is_not_tested(tmp_path: Path) -> None:
     few = tmp_path / "few"
     file = place(few, finished=0)
@@ -149,7 +162,7 @@ def test_a_rung_that_has_not_run_is_in_progress_and_has_no_number(tmp_path: Path
     assert set(pd.read_csv(tmp_path / "one" / "results" / "ladder" / "ladder.csv")["study"]) == {"width2"}
     assert pd.read_csv(tmp_path / "one" / "results" / "ladder" / "trend.csv")["p"].isna().all()
     text = files["README.md"].decode()
-    assert "| width4 | 4 | 10,000 | 8 (2) | | not finished | | | |" in text
+    assert "| width4 | 4 | 10,000 | 8 (2) | | | not finished |" in text
     assert "Rungs differ in width, epochs and epochs after the onset at once" in text
     assert "各级的宽度、轮数、捷径开始后的轮数同时不同" in files["README.zh.md"].decode()
     assert "Endpoint: averaged weights." in text, "since another epoch on each rung"
