@@ -79,23 +79,26 @@ def test_a_process_that_cannot_measure_is_said(bench) -> None:
         bench.measured(1, "--nix")
 
 
-def test_the_study_is_compared_under_each_instruction_set_with_the_same_textbook(
+def test_the_study_is_compared_under_each_instruction_set_with_the_same_textbook_by_medians(
     bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seconds = {"avx2": 50.0, "avx512": 30.0}
+    seconds = {"avx2": iter([50.0, 20.0, 90.0]), "avx512": iter([30.0, 30.0, 31.0])}
     monkeypatch.setattr(bench, "instruction_sets", lambda: list(seconds))
-    monkeypatch.setattr(bench, "pipeline", lambda width, epochs, onset, one: (seconds[one], tmp_path))
-    (tmp_path / "data" / "identity").mkdir(parents=True)
-    monkeypatch.setattr(bench, "textbook", lambda data, width, epochs, onset: [str(data), "line"])
-    clock = iter([0.0, 100.0])
+    monkeypatch.setattr(bench, "pipeline", lambda width, epochs, onset, one: (next(seconds[one]), tmp_path))
+    data = tmp_path / "data" / "identity"
+    data.mkdir(parents=True)
+    shown = []
+    monkeypatch.setattr(bench, "textbook", lambda *given: shown.append(given))
+    clock = iter([0.0, 100.0, 0.0, 80.0, 0.0, 400.0])
     monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
     returned = []
 
     def rows() -> Iterator[dict[str, object]]:
-        returned.append((yield from bench.compared(16, 50, 41, 2.5)))
+        returned.append((yield from bench.compared(16, 50, 41, 2.5, turns=3)))
 
     found = list(rows())
-    assert returned == [(50.0, 100.0, [str(tmp_path / "data" / "identity"), "line"], tmp_path)]
+    assert returned == [tmp_path]
+    assert shown == 3 * [(data, 16, 50, 41)]
     ratios = {one["what"]: (one["value"], one["met"]) for one in found if one["unit"] == "x"}
     assert ratios == {
         "width 16, 50 epochs: textbook / pipeline": (2.0, False),
