@@ -18,6 +18,7 @@ from synthetic import ROOT, SMALL, run_program, tabulated
 from temporal_shortcuts import api
 from temporal_shortcuts.analysis import ladder as ladders
 from temporal_shortcuts.networks.parts.cost import training_flop
+from temporal_shortcuts.report.figures.ladder import _beside
 from temporal_shortcuts.study.ladder import FILES, read_ladder
 
 OVERLAYS: dict[str, dict[str, Any]] = {
@@ -215,6 +216,21 @@ def test_the_trend_is_found_where_there_is_one_and_rarely_where_there_is_none() 
 )
 def test_two_rungs_and_two_pairs_are_too_few_for_a_trend(table: pd.DataFrame) -> None:
     assert ladders.trend(table)[["slope", "p"]].isna().all(axis=None)
+
+
+def test_rungs_of_nearly_the_same_accuracy_have_their_marks_beside_each_other() -> None:
+    kinds, found = ["batch_res", "epoch_res", "null_arm"], []
+    for name, accuracy in (("c", 83.04), ("a", 72.0), ("b", 83.01), ("d", 86.0)):
+        found += [(name, "benchmark", kind, accuracy) for kind in (kinds[:2] if name == "d" else kinds)]
+    table = pd.DataFrame(found, columns=["study", "benchmark", "kind", "accuracy"]).sort_values("kind", kind="stable")
+    at = _beside(table["accuracy"], table, kinds, 0.5)
+    places = {(row.study, row.kind): at[row.Index] for row in table.itertuples()}
+    assert np.diff(sorted(places.values())).min() >= 0.5 - 1e-9
+    assert [places["a", kind] for kind in kinds] == pytest.approx([71.5, 72, 72.5])
+    assert [places["d", kind] for kind in kinds[:2]] == pytest.approx([85.5, 86])
+    close = [places[name, kind] for kind in kinds for name in ("b", "c")]
+    assert close == sorted(close)
+    assert np.mean(close) == pytest.approx(83.025)
 
 
 def rung(**changes: Any) -> dict[str, Any]:

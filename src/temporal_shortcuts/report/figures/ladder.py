@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -42,7 +43,7 @@ def effect(table: pd.DataFrame, published: list[Effect]) -> Figure:
     figure.legend(
         handles=_keys(kinds, bool(published)), loc="outside upper left", ncols=len(kinds) + 1, handletextpad=0.4
     )
-    note = f"{_rungs(table)} · line: 95 % t interval of the pairs of equal seed"
+    note = f"{_rungs(table)} · marks that would cover each other are beside each other · line: 95 % t interval of the pairs of equal seed"
     note += " · open diamond: published, single runs, each its best epoch, not annealed to 0" if published else ""
     figure.supxlabel(wrapped(note, 8.0, 8.5), fontsize=8.5, color="#444444", x=0.01, ha="left", linespacing=1.35)
     return figure
@@ -56,10 +57,10 @@ def _panel(
     low, high = min(places), max(places)
     numbers = table.groupby(RUNG, sort=False).ngroup() + 1
     step = 0.034 * ((math.log(high / low) or 2.0) if log else ((high - low) or 5.0))
+    beside = np.exp(_beside(np.log(x), table, kinds, step)) if log else _beside(x, table, kinds, step)
     for index, kind in enumerate(kinds):
-        own, shift = table.loc[x.index[table["kind"] == kind]], step * (index - (len(kinds) - 1) / 2)
-        own = own.loc[x[own.index].sort_values().index]
-        at = x[own.index] * math.exp(shift) if log else x[own.index] + shift
+        own = table.loc[beside[table["kind"] == kind].sort_values().index]
+        at = beside[own.index]
         colour = COLOURS.get(kind, "#56B4E9")
         axes.vlines(at, own["low"], own["high"], color=colour, linewidth=2, zorder=3)
         axes.plot(at, own["difference"], color=colour, linewidth=0.9, alpha=0.5, zorder=2)
@@ -70,6 +71,17 @@ def _panel(
     for value, one in published:
         axes.scatter([value], [one.difference], **PUBLISHED | {"edgecolors": COLOURS.get(one.kind, "black")})
     axes.margins(x=0.1)
+
+
+def _beside(x: pd.Series, table: pd.DataFrame, kinds: list[str], step: float) -> pd.Series:
+    """x of each row, moved by steps so that no mark covers another: at a rung its kinds, and at rungs that are too close these, too."""
+    rung = table.groupby(RUNG, sort=False).ngroup()
+    at = x.groupby(rung).first().sort_values()
+    close = (at.diff() > len(kinds) * step).cumsum()
+    many, order = close.map(close.value_counts()), at.groupby(close).cumcount()
+    slot = table["kind"].map(kinds.index) * rung.map(many) + rung.map(order)
+    middle = (len(kinds) * rung.map(many) - 1) / 2
+    return rung.map(at.groupby(close).transform("mean")) + step * (slot - middle)
 
 
 def _keys(kinds: list[str], published: bool) -> list[Line2D]:
