@@ -7,7 +7,6 @@ and prints one line of JSON. Images are random: their content costs nothing.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import resource
@@ -57,11 +56,9 @@ def main() -> None:
 
     os.environ["OPENBLAS_NUM_THREADS"] = str(args.threads)
     numerics.pin("native" if args.matmul else args.instruction_set)
-    gc.disable()  # as workflow/scripts/train.py has it
-    import torch
+    with numerics.importing():
+        import torch
 
-    gc.freeze()
-    gc.enable()
     times["torch"] = time.time()
     device = numerics.prepare(args.device, args.precision)
     torch.set_num_threads(args.threads)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import gc
 from pathlib import Path
 
 from temporal_shortcuts import errors
 
 
 def program() -> None:
-    # Imported here, where an interruption of the seconds that they take is spoken of as any other. To look for garbage in what is
-    # imported, most of all when the program ends, would take half a second of each job.
-    gc.disable()
+    # Imported here, where an interruption of the seconds that they take is spoken of as any other.
     from temporal_shortcuts.study import load_resolved
     from temporal_shortcuts.study.checks import check_full_batches
     from temporal_shortcuts.training import devices, numerics
@@ -39,11 +36,10 @@ def program() -> None:
     say(f"epochs {segment.start + 1} to {segment.stop} of {runs}")
     found = [] if segment.settings["device"] == "cpu" else devices.gpus()
     with devices.gpu_slot(found, args.jobs_per_gpu, say):
-        from temporal_shortcuts.data.images import open_images
-        from temporal_shortcuts.training.job import train_segment
+        with numerics.importing():
+            from temporal_shortcuts.data.images import open_images
+            from temporal_shortcuts.training.job import train_segment
 
-        gc.freeze()
-        gc.enable()
         states, images = args.work / "states", open_images(args.data, study.data.checksum)
         check_full_batches(study, len(images.train_images))
         train_segment(
