@@ -223,7 +223,7 @@ def test_rungs_of_nearly_the_same_accuracy_have_their_marks_beside_each_other() 
     for name, accuracy in (("c", 83.04), ("a", 72.0), ("b", 83.01), ("d", 86.0)):
         found += [(name, "benchmark", kind, accuracy) for kind in (kinds[:2] if name == "d" else kinds)]
     table = pd.DataFrame(found, columns=["study", "benchmark", "kind", "accuracy"]).sort_values("kind", kind="stable")
-    at = _beside(table["accuracy"], table, kinds, 0.5)
+    at = _beside(table["accuracy"], table.groupby("study").ngroup(), table["kind"].map(kinds.index), 0.5)
     places = {(row.study, row.kind): at[row.Index] for row in table.itertuples()}
     assert np.diff(sorted(places.values())).min() >= 0.5 - 1e-9
     assert [places["a", kind] for kind in kinds] == pytest.approx([71.5, 72, 72.5])

@@ -57,7 +57,8 @@ def _panel(
     low, high = min(places), max(places)
     numbers = table.groupby(RUNG, sort=False).ngroup() + 1
     step = 0.034 * ((math.log(high / low) or 2.0) if log else ((high - low) or 5.0))
-    beside = np.exp(_beside(np.log(x), table, kinds, step)) if log else _beside(x, table, kinds, step)
+    order = table["kind"].map(kinds.index)
+    beside = np.exp(_beside(np.log(x), numbers, order, step)) if log else _beside(x, numbers, order, step)
     for index, kind in enumerate(kinds):
         own = table.loc[beside[table["kind"] == kind].sort_values().index]
         at = beside[own.index]
@@ -73,15 +74,13 @@ def _panel(
     axes.margins(x=0.1)
 
 
-def _beside(x: pd.Series, table: pd.DataFrame, kinds: list[str], step: float) -> pd.Series:
-    """x of each row, moved by steps so that no mark covers another: at a rung its kinds, and at rungs that are too close these, too."""
-    rung = table.groupby(RUNG, sort=False).ngroup()
+def _beside(x: pd.Series, rung: pd.Series, kind: pd.Series, step: float) -> pd.Series:
+    """x of each row, moved by steps: a rung's kinds, numbered from 0, are beside each other, and so are rungs nearer than these need."""
+    kinds = kind.max() + 1
     at = x.groupby(rung).first().sort_values()
-    close = (at.diff() > len(kinds) * step).cumsum()
-    many, order = close.map(close.value_counts()), at.groupby(close).cumcount()
-    slot = table["kind"].map(kinds.index) * rung.map(many) + rung.map(order)
-    middle = (len(kinds) * rung.map(many) - 1) / 2
-    return rung.map(at.groupby(close).transform("mean")) + step * (slot - middle)
+    close = (at.diff() > kinds * step).cumsum()
+    many, order = rung.map(close.map(close.value_counts())), rung.map(at.groupby(close).cumcount())
+    return rung.map(at.groupby(close).transform("mean")) + step * (kind * many + order - (kinds * many - 1) / 2)
 
 
 def _keys(kinds: list[str], published: bool) -> list[Line2D]:
