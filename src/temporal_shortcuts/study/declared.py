@@ -185,6 +185,12 @@ class Claim(Declared):
     )
     threshold: Number | None = Field(None, ge=0, le=1, description="accuracy, a fraction")
     published: _text(200) | None = Field(None, description="what the published report says")
+    stage: Whole = added(
+        1,
+        ge=1,
+        le=9,
+        description="claims of a later stage are tested only where every claim of the earlier ones is decided",
+    )
 
 
 class Data(Declared):
@@ -276,6 +282,9 @@ class StudyKeys(Running):
     endpoint: Endpoint = added("last5", description="the number of a run that decides the claims")
     margin: Number | None = added(
         None, gt=0, le=100, description="points: a difference that is surely smaller is negligible; null for none"
+    )
+    variances: Literal["own", "moderated"] = added(
+        "own", description="of each comparison alone, or with strength borrowed from the others (Smyth, 2004)"
     )
     confirm: Confirm | None = added(None, description="the study that confirms what does best in this one")
     variants: dict[Name, VariantKeys | None] = Field(

@@ -95,6 +95,7 @@ class Study:
     variants: dict[str, Variant]
     claims: list[Claim]
     confirm: Confirm | None = None
+    variances: str = "own"
     running: Running = field(default_factory=Running)
 
     @property
@@ -188,7 +189,7 @@ class Study:
     def resolved(self) -> dict[str, Any]:
         """The content of study.json, from which all but `running` can be read again."""
         confirm = self.confirm and self.confirm.model_dump(exclude_none=True)
-        added = {"endpoint": self.endpoint, "margin": self.margin, "confirm": confirm}
+        added = {"endpoint": self.endpoint, "margin": self.margin, "variances": self.variances, "confirm": confirm}
         later = {key: getattr(self.data, key) for key in ("dataset", "validation_per_class")}
         return {
             "study": self.name,
@@ -202,7 +203,7 @@ class Study:
             "benchmark": self.benchmark,
             "tolerance": self.tolerance,
             "variants": {name: _resolved_variant(variant) for name, variant in self.variants.items()},
-            "claims": [claim.model_dump(exclude_none=True) for claim in self.claims],
+            "claims": [_resolved_claim(claim) for claim in self.claims],
             **{key: value for key, value in added.items() if value != StudyKeys.model_fields[key].default},
         }
 
@@ -244,6 +245,12 @@ def _resolved_variant(variant: Variant) -> dict[str, Any]:
     }
 
 
+def _resolved_claim(claim: Claim) -> dict[str, Any]:
+    """A claim as study.json has it: without keys that are not there, or that came later and are at their default."""
+    later = {"stage"} if claim.stage == 1 else set()
+    return claim.model_dump(exclude_none=True, exclude=later)
+
+
 def study_of(resolved: Mapping[str, Any]) -> Study:
     """The study of what a study.json holds."""
     variants: dict[str, Variant] = {}
@@ -268,6 +275,7 @@ def study_of(resolved: Mapping[str, Any]) -> Study:
         variants,
         [Claim.model_validate(claim) for claim in resolved["claims"]],
         Confirm.model_validate(resolved["confirm"]) if "confirm" in resolved else None,
+        resolved.get("variances", StudyKeys.model_fields["variances"].default),
     )
 
 

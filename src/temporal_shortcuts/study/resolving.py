@@ -44,6 +44,7 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Stud
         variants,
         keys.claims,
         keys.confirm,
+        keys.variances,
         Running(**{key: getattr(keys, key) for key in Running.model_fields}),
     )
     check(study, source)
