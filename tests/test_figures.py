@@ -24,9 +24,9 @@ from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulate
 from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.report import numbers, published, texts
+from temporal_shortcuts.report import numbers, texts
 from temporal_shortcuts.report.figures import curves, differences, drawing, style
-from temporal_shortcuts.study import Study
+from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.outputs import (
     DIAGRAMS,
     PAIRS_AT_LEAST,

@@ -12,9 +12,8 @@ from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulate
 
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.report import chinese, facts, markdown, numbers, page, published, splicing, texts, wording
-from temporal_shortcuts.study import Study
-from temporal_shortcuts.study.model import plain
+from temporal_shortcuts.report import chinese, facts, markdown, numbers, page, splicing, texts, wording
+from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.outputs import BLOCKS, block_names, figures_of, outdated, texts_of
 
 LATE = {key: {"shortcut": {"onset": 41}} for key in ("batch_res_late", "epoch_res_late", "null_arm")}
@@ -370,13 +369,12 @@ def test_a_winner_that_the_report_never_had_is_not_named(tmp_path, name):
 
 
 def test_the_published_values_are_those_of_config_yaml():
-    """One home would be better: config.yaml has to hold them for study.json, the report's protocol is in published.py."""
     study = study_of()
     values = {variant.published for variant in study.variants.values()}
     assert values == {run.accuracy for run in published.RUNS}
     assert all(published.run_elsewhere(study, name) is None for name in study.variants)
-    protocol = plain(study.protocol)
-    assert all(protocol[key] == value for key, value in published.PROTOCOL.items())
+    assert study.protocol == published.PROTOCOL
+    assert published.differences(study) == []
 
 
 # -- how many epochs, how high is chance --------------------------------------------------------------------------------

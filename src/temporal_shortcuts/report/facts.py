@@ -18,9 +18,8 @@ from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, deciding_d
 from temporal_shortcuts.analysis.tables import Tables, read_sidecar
 from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.report import published
 from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
-from temporal_shortcuts.study import Study, Variant
+from temporal_shortcuts.study import Study, Variant, published
 from temporal_shortcuts.study.columns import WITH_CARRY
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.outputs import carry_variants, explained_variants, null_arms, varied_file

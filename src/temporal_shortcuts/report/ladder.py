@@ -15,8 +15,9 @@ from temporal_shortcuts.analysis.statistics import LEVEL
 from temporal_shortcuts.report import texts, wording
 from temporal_shortcuts.report.figures import ladder as figures
 from temporal_shortcuts.report.figures.style import save, style
-from temporal_shortcuts.report.published import EFFECTS, PROTOCOL, Effect
+from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.ladder import BLOCKS, Ladder, Rung
+from temporal_shortcuts.study.published import EFFECTS, PROTOCOL, Effect
 
 SETTINGS = {"width": "宽度", "images": "训练图像数目", "epochs": "轮数", "epochs after the onset": "捷径开始后的轮数"}
 """What rungs can differ in, and its Chinese name."""
@@ -33,7 +34,7 @@ def write(ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, steps: pd.Da
 
 def effects_of(ladder: Ladder) -> list[Effect]:
     """The report's effects of the shortcuts that the ladder has, if it is about the report's images."""
-    if not all("CIFAR-10" in rung.study.data.name for rung in ladder.rungs):
+    if not all(image_set(rung.study.data).is_cifar10 for rung in ladder.rungs):
         return []
     shortcuts = [variant.shortcut for rung in ladder.rungs for variant in rung.variants]
     ours = {(one.kind, one.onset, one.strength) for one in shortcuts if one is not None}
@@ -103,7 +104,7 @@ def _context(
         "settings": {name: {"en": name, "zh": chinese}[language] for name, chinese in SETTINGS.items()},
         "steps": [_tested(own) for _, own in steps.groupby(["smaller", "larger"], sort=False)],
         "trends": _tested(trend),
-        "published": [asdict(one) | {"after": PROTOCOL["epochs"] - one.onset} for one in published],
+        "published": [asdict(one) | {"after": PROTOCOL.epochs - one.onset} for one in published],
         "sides": [
             {"kind": kind, "below": int((own["high"] < 0).sum()), "above": int((own["low"] > 0).sum())}
             for kind, own in table.groupby("kind", sort=False)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from temporal_shortcuts.analysis.statistics import SMOOTHING
-from temporal_shortcuts.report import published
 from temporal_shortcuts.report.numbers import percent
-from temporal_shortcuts.study import Study
-from temporal_shortcuts.study.model import plain
+from temporal_shortcuts.study import Study, published
+from temporal_shortcuts.study.image_sets import called, image_set
+from temporal_shortcuts.study.labels import setting
 
 VERDICTS = {
     "supported": {"en": "supported", "zh": "成立"},
@@ -17,17 +17,17 @@ VERDICTS = {
     "negligible": {"en": "negligible", "zh": "差别可忽略"},
     "undecided": {"en": "undecided", "zh": "尚无定论"},
 }
-_SETTINGS = {
-    "model": ("network {}", "网络 {}"),
-    "width": ("width {}", "网络宽度 {}"),
-    "epochs": ("{} epochs", "训练 {} 轮"),
-    "batch_size": ("batches of {}", "批量大小 {}"),
-    "learning_rate": ("learning rate {}", "学习率 {}"),
-    "momentum": ("momentum {}", "动量 {}"),
-    "weight_decay": ("weight decay {}", "权重衰减 {}"),
-    "schedule_epochs": ("a schedule of {} epochs", "学习率周期 {} 轮"),
-    "crop_padding": ("crops padded by {}", "裁剪填充 {}"),
-    "flip": ("flips {}", "翻转{}"),
+_CHINESE = {
+    "model": "网络",
+    "width": "网络宽度",
+    "epochs": "训练轮数",
+    "batch_size": "批量大小",
+    "learning_rate": "学习率",
+    "momentum": "动量",
+    "weight_decay": "权重衰减",
+    "schedule_epochs": "学习率周期（轮）",
+    "crop_padding": "裁剪填充",
+    "flip": "翻转",
 }
 
 
@@ -36,8 +36,9 @@ _SETTINGS = {
 
 def scale(study: Study, language: str = "en") -> str:
     """How the study differs from the report's protocol: the data, then each setting that is not the report's."""
-    parts = [study.data.name, *_differences(study, language)]
-    if "CIFAR-10" not in study.data.name:
+    found = [one for one in published.differences(study) if one.key != "images"]
+    parts = [called(study.data), *(_difference(one, language) for one in found)]
+    if not image_set(study.data).is_cifar10:
         return _joined(parts, language) + (
             "; no result about CIFAR-10" if language == "en" else "；不是 CIFAR-10 的结果"
         )
@@ -50,42 +51,31 @@ def _joined(parts: list[str], language: str) -> str:
     return (", " if language == "en" else "，").join(parts)
 
 
-def _differences(study: Study, language: str) -> Iterator[str]:
-    images = study.data.images_per_class
-    if images:
-        text = f"{images:,} training images of each class" if language == "en" else f"每类 {images:,} 张训练图像"
-        is_cifar = "CIFAR-10" in study.data.name
-        yield text + (_of_report(f"{published.IMAGES_PER_CLASS:,}", language) if is_cifar else "")
-    if study.data.validation_per_class:
-        number = f"{study.data.validation_per_class:,}"
-        yield (
-            f"evaluated on {number} validation images of each class"
+def _difference(one: published.Difference, language: str) -> str:
+    """A setting that is not the report's, with the report's, if that has one of the kind."""
+    if one.key == "images_per_class":
+        text = f"{one.ours:,} training images of each class" if language == "en" else f"每类 {one.ours:,} 张训练图像"
+    elif one.key == "validation_per_class":
+        text = (
+            f"evaluated on {one.ours:,} validation images of each class"
             if language == "en"
-            else f"在每类 {number} 张验证图像上评估"
+            else f"在每类 {one.ours:,} 张验证图像上评估"
         )
-    report, ours = _flat(published.PROTOCOL), _flat(plain(study.protocol))
-    for key, value in report.items():
-        if ours.get(key, value) != value:
-            own, theirs = _value(ours[key], language), _value(value, language)
-            text = _SETTINGS[key][language == "zh"].format(own)
-            yield ("1 epoch" if text == "1 epochs" else text) + _of_report(theirs, language)
+    elif one.key == "normalisation":
+        text = f"normalised by {one.ours}" if language == "en" else "按训练图像自身的均值与标准差归一化"
+    else:
+        text = (
+            setting(one.key, one.ours) if language == "en" else f"{_CHINESE.get(one.key, one.key)} {_value(one.ours)}"
+        )
+    if one.theirs is None or one.key == "normalisation":
+        return text
+    return text + (f" (report: {_value(one.theirs)})" if language == "en" else f"（原报告 {_value(one.theirs)}）")
 
 
-def _of_report(value: str, language: str) -> str:
-    return f" (report: {value})" if language == "en" else f"（原报告 {value}）"
-
-
-def _flat(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """The protocol's settings with those of the augmentation among them."""
-    return {key: value for key, value in protocol.items() if key != "augmentation"} | dict(
-        protocol["augmentation"] or {}
-    )
-
-
-def _value(value: Any, language: str) -> str:
+def _value(value: Any) -> str:
     if isinstance(value, bool):
-        return {"en": ("off", "on"), "zh": ("关", "开")}[language][value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def images(study: Study, language: str = "en") -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from temporal_shortcuts.study.declared import Claim, Protocol, Shortcut
+from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study, Variant
 from temporal_shortcuts.study.reading import Key, Source, nearest, short
@@ -34,9 +35,6 @@ _TESTS = {
 }
 """The keys that each test of a claim has beside those that all have; the first must be there."""
 
-_IMAGES = {"cifar10": 50000, "digits": 1438}
-"""Training images of the sources of which it is known before they are read; each has ten classes."""
-
 
 def check(study: Study, source: Source) -> None:
     """Raises `UserError` for the first thing that is wrong."""
@@ -48,9 +46,10 @@ def check(study: Study, source: Source) -> None:
     _check_drawn(study.scale, ("scale",), source)
     for variant in study.variants.values():
         _check_variant(variant, study, source)
-    if study.data.source in _IMAGES:
-        most = _IMAGES[study.data.source] - 10 * (study.data.validation_per_class or 0)
-        check_full_batches(study, min(most, 10 * (study.data.images_per_class or most)), source)
+    images = image_set(study.data)
+    if images.training_images is not None and images.classes is not None:
+        most = images.training_images - images.classes * (study.data.validation_per_class or 0)
+        check_full_batches(study, min(most, images.classes * (study.data.images_per_class or most)), source)
     _check_case(study, source)
     _check_known(study.benchmark, study, ("benchmark",), source)
     for variant in study.variants.values():

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from temporal_shortcuts.study.declared import Declared, Distinct, Endpoint, StudyName, Whole
+from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.model import Study, Variant, plain
 from temporal_shortcuts.study.outputs import pages_of
 from temporal_shortcuts.study.reading import Source, nearest, read
@@ -77,7 +78,7 @@ class Rung:
         """All that bears on the accuracies of the rung's variant of a kind, and of its reference; empty if it has none."""
         return next(
             (
-                {"images": self.images, "data": self.study.data.name}
+                {"images": self.images, "data": image_set(self.study.data).name}
                 | plain(one.reference.settings)
                 | (plain(one.shortcut) if one.shortcut else {})
                 for one in self.variants

@@ -9,6 +9,7 @@ from typing import Any
 
 from temporal_shortcuts.study.checks import check, check_shortcut, too_late
 from temporal_shortcuts.study.declared import Data, Grid, Protocol, Running, Settings, Shortcut, StudyKeys, VariantKeys
+from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study, Variant
 from temporal_shortcuts.study.reading import Source, at, nearest
@@ -29,7 +30,7 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Stud
     variants: dict[str, Variant] = {}
     for name, one in given.items():
         variants[name] = _variant(name, one, keys, benchmark, variants, source)
-    data = keys.data.model_copy(update={"name": keys.data.name or keys.data.source})
+    data = keys.data.model_copy(update={"name": keys.data.name or image_set(keys.data).name})
     study = Study(
         keys.study,
         keys.title or keys.study,

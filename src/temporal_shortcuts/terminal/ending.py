@@ -79,7 +79,8 @@ def _reason(log: Path) -> str:
 def summary(study: Study, results: Path) -> Table:
     """summary.csv for a terminal, with the study's scale."""
     from temporal_shortcuts.analysis.tables import read_table
-    from temporal_shortcuts.report import published, wording
+    from temporal_shortcuts.report import wording
+    from temporal_shortcuts.study import published
 
     primary = study.endpoint
     title = f"{study.name}: {study.evaluated} accuracy, {wording.endpoint(study, primary)}, in percent"

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from temporal_shortcuts.analysis.tables import Tables
-from temporal_shortcuts.report import published
 from temporal_shortcuts.report.facts import is_decided
 from temporal_shortcuts.report.figures.style import (
     PUBLISHED,
@@ -34,7 +33,7 @@ from temporal_shortcuts.report.figures.style import (
 )
 from temporal_shortcuts.report.numbers import difference, p_value, points
 from temporal_shortcuts.report.wording import endpoint
-from temporal_shortcuts.study import Study
+from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.outputs import sweep_cells, sweep_kinds
 
 

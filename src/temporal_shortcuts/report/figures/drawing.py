@@ -20,7 +20,6 @@ from matplotlib.ticker import MaxNLocator
 
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.report import published
 from temporal_shortcuts.report.figures import curves, diagrams, differences, varied
 from temporal_shortcuts.report.figures.style import (
     PUBLISHED,
@@ -40,7 +39,7 @@ from temporal_shortcuts.report.figures.style import (
     wrapped,
 )
 from temporal_shortcuts.report.wording import endpoint, number_name
-from temporal_shortcuts.study import Study
+from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.outputs import figures_of, varied_file
 from temporal_shortcuts.study.varied import KEYS
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from temporal_shortcuts.report.figures.style import COLOURS, KIND_NAMES, PUBLISHED, at_least, new_figure, wrapped
-from temporal_shortcuts.report.published import Effect
+from temporal_shortcuts.study.published import Effect
 
 MARKERS = ("o", "s", "^", "v", "P", "X")
 RUNG = ["study", "benchmark"]

@@ -21,7 +21,6 @@ from matplotlib.ticker import MaxNLocator
 
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.analysis.varied import SWING, judged_level
-from temporal_shortcuts.report import published
 from temporal_shortcuts.report.figures.style import (
     COLOURS,
     PUBLISHED,
@@ -37,7 +36,7 @@ from temporal_shortcuts.report.figures.style import (
     wrapped,
 )
 from temporal_shortcuts.report.wording import endpoint, number_name
-from temporal_shortcuts.study import Study
+from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.varied import Series, varied
 
 TREND = {"color": "#999999", "linewidth": 0.9, "zorder": 1}
