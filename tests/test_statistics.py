@@ -87,6 +87,7 @@ def test_every_endpoint_that_the_record_has() -> None:
     runs = e.endpoints(metrics)
     assert e.available(runs) == list(e.ENDPOINTS)
     assert runs[list(e.ENDPOINTS)[3:]].to_numpy().tolist() == [[0.62, 0.63, 0.64, 0.65, 0.66]] * 2
+    assert e.of_runs(runs, "mismatch").tolist() == pytest.approx([-0.01] * 2)
 
 
 def test_a_diverged_run_counts_no_higher_than_chance_whatever_the_shares_of_the_classes() -> None:
@@ -95,7 +96,8 @@ def test_a_diverged_run_counts_no_higher_than_chance_whatever_the_shares_of_the_
     runs = e.endpoints(metrics_of(curves, losses), classes=2)
     assert runs["last5"].tolist() == pytest.approx([0.5, 0.5, 0.9])
     assert runs["final"].tolist() == [0.5, 0.5, 0.9]
-    assert runs["best"].tolist() == [0.9, 0.9, 0.9]
+    assert runs["best"].tolist() == [0.5, 0.7, 0.9]
+    assert runs["best_epoch"].tolist() == [1, 2, 1]
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=30), st.integers(0, 40))

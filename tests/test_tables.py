@@ -110,13 +110,13 @@ def test_all_endpoints_stand_in_the_tables_and_the_declared_one_decides(tmp_path
 
 def test_the_test_set_says_how_many_images_and_what_chance_is(small, tmp_path):
     study, folder, read = small
-    assert tables.TestSet.of(study, folder) == tables.TestSet(400, 10, 0.1)
+    assert tables.test_set_of(study, folder) == tables.TestSet(400, 10, 0.1)
     assert set(read.summary["chance"]) == {0.1}
     study = study_of(SMALL)
     write_results(study, tmp_path)
     path = (tmp_path / study.runs[0].record).with_suffix(".json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test_classes": [360, 40]}))
-    assert tables.TestSet.of(study, tmp_path) == tables.TestSet(400, 2, 0.9)
+    assert tables.test_set_of(study, tmp_path) == tables.TestSet(400, 2, 0.9)
 
 
 def test_the_programs_write_the_same_bytes(small, tmp_path):

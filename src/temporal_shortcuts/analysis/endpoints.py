@@ -1,4 +1,4 @@
-"""The endpoints: the numbers that one run is reduced to, each with its column of the record and how it is made.
+"""The endpoints of runs (study/endpoints.py), made from their records.
 
 Which endpoints a study has follows from its records. All that exist stand in the tables; the study's primary endpoint, or the one
 that a claim names, decides a verdict.
@@ -6,15 +6,16 @@ that a claim names, decides a verdict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from temporal_shortcuts.analysis import outcomes
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.study.endpoints import CONTRASTS, ENDPOINTS, Endpoint
 
 Floats = NDArray[np.float64]
 
@@ -22,41 +23,11 @@ SMOOTHING = 5
 """Epochs in the moving average of `stable_epoch`, and at the end of the curve in `last5`."""
 CLASSES = 10
 """Classes of the test set where a record does not say: all data sets of the first records have ten."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A number of a run, a fraction of the test images."""
-
-    column: str
-    """Of the record."""
-    make: Callable[[Floats], float]
-    """From the column's values, one an epoch."""
-
-
-def _last(values: Floats) -> float:
-    return float(values[-1])
-
-
-def _mean_of_last(values: Floats) -> float:
-    return float(values[-SMOOTHING:].mean())
-
-
-def _highest(values: Floats) -> float:
-    return float(values.max())
-
-
-ENDPOINTS: dict[str, Endpoint] = {
-    "last5": Endpoint("test_accuracy", _mean_of_last),
-    "final": Endpoint("test_accuracy", _last),
-    "best": Endpoint("test_accuracy", _highest),
-    "averaged": Endpoint("averaged_test_accuracy", _last),
-    "re_estimated": Endpoint("averaged_re_estimated_test_accuracy", _last),
-    "last_re_estimated": Endpoint("re_estimated_test_accuracy", _last),
-    "with_carry": Endpoint("test_accuracy_with_carry", _last),
-    "averaged_with_carry": Endpoint("averaged_test_accuracy_with_carry", _last),
+_REDUCED = {
+    "last": lambda values: float(values[-1]),
+    "mean of last": lambda values: float(values[-SMOOTHING:].mean()),
+    "highest": lambda values: float(values.max()),
 }
-"""By name, in the order of the tables; docs/statistics.md says what each means, report/wording.py how a text calls it."""
 
 
 def available(columns: Iterable[str]) -> list[str]:
@@ -65,17 +36,29 @@ def available(columns: Iterable[str]) -> list[str]:
     return [name for name in ENDPOINTS if name in columns]
 
 
-def endpoints(metrics: pd.DataFrame, classes: int = CLASSES) -> pd.DataFrame:
-    """One row a run, in the order of `metrics`, from its rows `variant, seed, epoch, train_loss` and the endpoints' columns.
+def needed(name: str) -> tuple[str, ...]:
+    """The columns of a table of runs that an endpoint or a contrast of two is taken from."""
+    return CONTRASTS.get(name, (name,))
 
-    Accuracies are fractions, epochs count from 1. `best_epoch` is the first epoch with the highest test accuracy;
-    `diverged_epoch` the first whose training loss is not finite, else missing. A diverged run answers nothing any more: every
-    endpoint but `best` counts no higher than chance on `classes` classes, whichever class the test set has most of. Raises
-    `UserError` where an accuracy is missing: leaving the run out would flatter.
+
+def of_runs(runs: pd.DataFrame, name: str) -> pd.Series:
+    """An endpoint of each run, a fraction; of a contrast the difference of its two, which can be negative."""
+    first, *others = (runs[column] for column in needed(name))
+    return first - others[0] if others else first
+
+
+def endpoints(metrics: pd.DataFrame, classes: int = CLASSES) -> pd.DataFrame:
+    """One row a run, in the order of `metrics`, from its rows `variant, seed, epoch`, losses and the endpoints' columns.
+
+    Accuracies are fractions, epochs count from 1. `diverged_epoch` is the first epoch with a loss that is not finite, else missing; from
+    then on a run answers nothing (`outcomes.capped`), and every endpoint but `best` counts no higher than one in `classes`. `best`
+    is the highest of an epoch, and `best_epoch` the first that reached it. Raises `UserError` where an accuracy is missing: leaving
+    the run out would flatter.
     """
     kept = {name: endpoint for name, endpoint in ENDPOINTS.items() if endpoint.column in metrics.columns}
+    counted = outcomes.capped(metrics, classes).assign(diverged_epoch=outcomes.diverged_epochs(metrics))
     runs = []
-    for (variant, seed), run in metrics.groupby(["variant", "seed"], sort=False):
+    for (variant, seed), run in counted.groupby(["variant", "seed"], sort=False):
         run = run.sort_values("epoch")
         _check_complete(run, dict.fromkeys(endpoint.column for endpoint in kept.values()))
         runs.append({"variant": variant, "seed": seed, **_endpoints_of(run, kept, 1 / classes)})
@@ -97,15 +80,12 @@ def _check_complete(run: pd.DataFrame, columns: Iterable[str]) -> None:
 
 
 def _endpoints_of(run: pd.DataFrame, kept: Mapping[str, Endpoint], chance: float) -> dict[str, Any]:
-    epoch, accuracy = run["epoch"].to_numpy(), run["test_accuracy"].to_numpy(float)
-    diverged = epoch[~np.isfinite(run["train_loss"].to_numpy(float))]
-    values = {name: endpoint.make(run[endpoint.column].to_numpy(float)) for name, endpoint in kept.items()}
-    if len(diverged):
+    since = run["diverged_epoch"].iloc[0]
+    values = {name: _REDUCED[one.over](run[one.column].to_numpy(float)) for name, one in kept.items()}
+    if since is not pd.NA:
         values = {name: value if name == "best" else min(value, chance) for name, value in values.items()}
-    return values | {
-        "best_epoch": int(epoch[accuracy.argmax()]),
-        "diverged_epoch": int(diverged[0]) if len(diverged) else pd.NA,
-    }
+    best = int(run["test_accuracy"].to_numpy(float).argmax())
+    return values | {"best_epoch": int(run["epoch"].iloc[best]), "diverged_epoch": since}
 
 
 def stable_epoch(test_accuracy: ArrayLike, tolerance: float) -> int:

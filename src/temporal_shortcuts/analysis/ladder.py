@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, holm, rounded
-from temporal_shortcuts.analysis.tables import TestSet, read_table
+from temporal_shortcuts.analysis.tables import read_table, test_set_of
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import holds
 from temporal_shortcuts.networks.parts.cost import training_flop
@@ -59,7 +59,7 @@ def _rows(rung: Rung, endpoint: str, results: Path) -> list[dict[str, Any]]:
     _check_images(rung, folder)
     summary = read_table(folder / "summary.csv").set_index("variant").loc[rung.reference.name]
     comparisons = read_table(folder / "comparisons.csv").set_index(["endpoint", "variant"]).loc[endpoint]
-    per_image = training_flop(settings.model, settings.width, TestSet.of(study, folder).classes)
+    per_image = training_flop(settings.model, settings.width, test_set_of(study, folder).classes)
     about = {
         "study": study.name,
         "benchmark": rung.reference.name,

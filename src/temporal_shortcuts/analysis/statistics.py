@@ -21,7 +21,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from temporal_shortcuts.analysis.endpoints import SMOOTHING as SMOOTHING
-from temporal_shortcuts.analysis.endpoints import Floats, available
+from temporal_shortcuts.analysis.endpoints import Floats, available, of_runs
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study, Variant
 
@@ -239,7 +239,7 @@ def pairs_to_decide(
 def by_seed(runs: pd.DataFrame, endpoint: str) -> BySeed:
     """The endpoint in percent, by variant and seed. Raises `UserError` where a run has two rows."""
     values: BySeed = {}
-    for variant, seed, value in zip(runs["variant"], runs["seed"], runs[endpoint], strict=True):
+    for variant, seed, value in zip(runs["variant"], runs["seed"], of_runs(runs, endpoint), strict=True):
         if seed in values.setdefault(variant, {}):
             raise UserError(f"runs.csv: there are two rows of {variant}, seed {seed}; keep one row a run.")
         values[variant][seed] = 100 * value

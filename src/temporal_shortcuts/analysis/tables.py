@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from temporal_shortcuts.analysis import costs, endpoints, records, statistics, variance, varied, verdicts
+from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
@@ -136,7 +137,7 @@ def collect(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             }
         )
     metrics = pd.concat(parts, ignore_index=True)
-    found = endpoints.endpoints(metrics, TestSet.of(study, folder).classes)
+    found = endpoints.endpoints(metrics, test_set_of(study, folder).classes)
     runs = pd.DataFrame(facts).merge(found, on=["variant", "seed"], validate="one_to_one")
     return metrics, runs[run_columns(endpoints.available(found))]
 
@@ -147,21 +148,11 @@ def run_columns(names: list[str]) -> list[str]:
     return [*first, *names, "best_epoch", *last]
 
 
-@dataclass(frozen=True)
-class TestSet:
-    """What the statistics need to know of the test images."""
-
-    images: int
-    classes: int
-    chance: float
-    """Share of the largest class: the accuracy of a network that has learned no more than that."""
-
-    @classmethod
-    def of(cls, study: Study, folder: Path) -> TestSet:
-        """From the sidecar of the study's first run; where it does not count the classes, ten equal ones."""
-        sidecar = read_sidecar(folder, study.runs[0])
-        counts = sidecar.get("test_classes") or [sidecar["test_images"] / endpoints.CLASSES] * endpoints.CLASSES
-        return cls(sidecar["test_images"], len(counts), max(counts) / sum(counts))
+def test_set_of(study: Study, folder: Path) -> TestSet:
+    """The study's test images, from the sidecar of its first run; where that does not count the classes, ten equal ones."""
+    sidecar = read_sidecar(folder, study.runs[0])
+    counts = sidecar.get("test_classes") or [sidecar["test_images"] / endpoints.CLASSES] * endpoints.CLASSES
+    return TestSet(sidecar["test_images"], len(counts), max(counts) / sum(counts))
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -169,7 +160,7 @@ class TestSet:
 
 def tabulate(study: Study, folder: Path, runs: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The tables that follow from runs.csv, metrics.csv and the kept bits: file name -> table, as `outputs.tables_of` lists them."""
-    test_set = TestSet.of(study, folder)
+    test_set = test_set_of(study, folder)
     made = {
         "summary.csv": summary(study, runs, test_set.chance),
         "stability.csv": stability(study, runs),

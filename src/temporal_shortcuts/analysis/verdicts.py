@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from temporal_shortcuts.analysis import endpoints
 from temporal_shortcuts.analysis.statistics import (
     LEVEL,
     RESOLUTION,
@@ -81,7 +82,7 @@ def verdicts(study: Study, runs: pd.DataFrame, test_images: int = 10_000) -> pd.
     ]
     values = {}
     for claim in claims:
-        if claim.endpoint not in runs.columns:
+        if not set(endpoints.needed(claim.endpoint)) <= set(runs.columns):
             raise UserError(
                 f"claims: {claim.id} rests on the endpoint {claim.endpoint}, which the records do not hold; name another "
                 "endpoint, or set protocol.average_from or protocol.evaluate_with_carry, which records it."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from temporal_shortcuts.analysis import choice, costs
+from temporal_shortcuts.analysis.endpoints import of_runs
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, deciding_difference, pairs_needed
 from temporal_shortcuts.analysis.tables import Tables, read_sidecar
 from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
@@ -384,7 +385,8 @@ def environments(study: Study, folder: Path) -> tuple[list[Row], int]:
 
 def means(study: Study, tables: Tables, claim: Mapping[str, Any]) -> list[Row]:
     """The mean accuracies that a claim compares, its variant's first: over the seeds that the variant has in common with a rival."""
-    values = tables.runs.pivot(index="seed", columns="variant", values=claim["endpoint"])
+    runs = tables.runs.assign(value=of_runs(tables.runs, claim["endpoint"]))
+    values = runs.pivot(index="seed", columns="variant", values="value")
     variant, rivals = claim["variant"], [name for name in claim["than"].split(", ") if name]
     common = values[[variant, *rivals]].dropna()
     return [{"variant": name, "mean": float(common[name].mean())} for name in common]

@@ -135,6 +135,10 @@ def endpoint(study: Study, name: str, language: str = "en") -> str:
         ),
         "with_carry": ("the last epoch, evaluated with the carry", f"最后一轮，{at}时保留携带量"),
         "averaged_with_carry": (f"{weights[0]}, evaluated with the carry", f"{weights[1]}，{at}时保留携带量"),
+        "mismatch": (
+            f"{weights[0]}, as trained less with recalibrated batch-norm statistics",
+            f"{weights[1]}，训练时的统计量与重新估计的统计量之差",
+        ),
     }
     return phrases.get(name, (name, name))[language == "zh"]
 
@@ -149,6 +153,7 @@ def endpoint_head(study: Study, name: str, language: str = "en") -> str:
         "last_re_estimated": ("last weights, statistics re-estimated", "最后权重，重新估计统计量"),
         "with_carry": ("last epoch, with carry", "最后一轮，保留携带量"),
         "averaged_with_carry": ("averaged weights, with carry", "平均权重，保留携带量"),
+        "mismatch": ("as trained less recalibrated", "两种统计量之差"),
     }
     if name == "last5":
         n = averaged_epochs(study)

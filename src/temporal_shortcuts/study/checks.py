@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from temporal_shortcuts.study.declared import Claim, Protocol, Shortcut
+from temporal_shortcuts.study.endpoints import CONTRASTS
 from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study, Variant
@@ -199,6 +200,11 @@ def _check_claims(study: Study, source: Source) -> None:
             found = getattr(claim, other)
             if found is not None:
                 source.refuse((*key, other), f"found {short(found)}, but the test {test} has no such key; remove it.")
+        if test == "fails_to_converge" and claim.endpoint in CONTRASTS:
+            sentence = (
+                f"found {claim.endpoint!r}, a difference of two accuracies, but the test {test} needs an accuracy."
+            )
+            source.refuse((*key, "endpoint"), sentence)
         _check_known(claim.variant, study, (*key, "variant"), source)
         rivals = dict(_rivals(claim))
         for where, name in rivals.items():

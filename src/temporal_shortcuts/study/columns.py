@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from temporal_shortcuts.study.declared import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from temporal_shortcuts.study.declared import Protocol
 
 COLUMNS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
 """What every record has."""

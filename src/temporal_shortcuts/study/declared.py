@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from temporal_shortcuts import networks
+from temporal_shortcuts.study import endpoints
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.segments import VALIDATION
 
@@ -57,8 +58,8 @@ Name = _form(
 StudyName = _form("^[a-z0-9][a-z0-9_-]{0,39}$", "up to 40 small letters, digits, _ and -, a letter or digit first")
 ClaimName = _form("^[a-z0-9][a-z0-9_.-]{0,63}$", "up to 64 small letters, digits, _, . and -, a letter or digit first")
 Seeds = Annotated[Distinct[Annotated[Whole, Field(ge=0, le=2147483647)]], Field(min_length=1, max_length=10000)]
-Endpoint = Literal["averaged", "re_estimated", "last5", "final", "best"]
-ClaimEndpoint = Literal[Endpoint, "last_re_estimated", "with_carry", "averaged_with_carry"]
+Endpoint = Literal[endpoints.DECIDING]
+ClaimEndpoint = Literal[endpoints.NAMES]
 Dataset = Literal[
     *(
         "CIFAR10",
