@@ -19,6 +19,8 @@ from tiny_study import ROOT, Workplace, tiny_study
 
 from temporal_shortcuts import folders
 
+SNAKEMAKE = (sys.executable, "-m", "snakemake")
+
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
@@ -58,6 +60,18 @@ def test_the_last_seeds_are_trained_together_one_for_each_core(tmp_path: Path) -
     first = [seed for start, seed in begun if start == "1"]
     assert {start for start, _ in begun[: len(first)]} == {"1"}, "no long way is begun late"
     assert set(first) == {"7", "0"}
+
+
+def test_through_a_cluster_the_same_bytes(done: Workplace, tmp_path: Path) -> None:
+    """The profile of Slurm, with a shell as the queue: each segment is a job that reads the Snakefile again, and there are no cores."""
+    other = Workplace(tmp_path / "cluster")
+    shell = 'sh -c \'sh "$0" > "$0.said" 2>&1 & echo $!\''
+    command = [*SNAKEMAKE, "records", "--configfile", "tiny.yaml", "--workflow-profile", "profiles/slurm"]
+    command += ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", shell]
+    status, said = other.attempt(*command, "--seconds-between-status-checks", "1")
+    assert status == 0, said
+    assert len(re.findall(r"^Submitted job \d+ with external jobid", said, re.MULTILINE)) == 6, "prepare and 5 segments"
+    assert records_of(other) == records_of(done)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -1,6 +1,6 @@
 """A study through a real Slurm on this machine, with jobs taken away on the way, against a local run: every byte must agree.
 
-    python tests/slurm/run.py          as root on Debian or Ubuntu, in the project's environment
+    python tests/slurm/run.py          as root on Debian or Ubuntu, in the project's environment; .ci/run does it --where-possible
 
 Slurm comes from the distribution's packages and is installed if it is not there. Its three daemons (munged, slurmctld, slurmd) have
 keys, sockets and logs in a temporary folder, listen on ports of their own on loopback, and are stopped at the end; /etc/slurm/slurm.conf
@@ -73,21 +73,27 @@ PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 def program() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", action="store_true", help="leave the folder with the daemons' logs and both results")
+    parser.add_argument("--where-possible", action="store_true", help="elsewhere say why not, and end with status 0")
     arguments = parser.parse_args()
+    obstacle = install()
+    if obstacle and arguments.where_possible:
+        return say(f"left out: the study through Slurm; {obstacle}")
+    if obstacle:
+        sys.exit(f"error: {obstacle}; run this in a container with Debian or Ubuntu.")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the daemons are stopped too
-    install()
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     try:
         study = tiny_study()
-        study["protocol"] |= {"epochs": 40, "width": 4}
+        study["protocol"] |= {"epochs": 50, "width": 4}
         study["variants"] |= dict.fromkeys(("lr_0.1", "epoch_res_start", "epoch_res_late"))
-        study["variants"]["batch_res_late"] = {"shortcut": {"onset": 30}}
-        by_slurm = Workplace(folder / "by_slurm", study)
+        study["variants"]["batch_res_late"] = {"shortcut": {"onset": 45}}
+        study["seeds"] = [0, 1]  # two long segments at once, of which each loses its job
+        by_slurm = Workplace(folder / "by_slurm", study, preloaded=False)  # a job is no child of Snakemake
         with slurm(folder / "daemons"):
             train_by_slurm(by_slurm)
         say("the same study without Slurm")
-        locally = Workplace(folder / "locally", study)
-        locally.run(cores=2)
+        locally = Workplace(folder / "locally", study, preloaded=False)
+        locally.run("records", cores=2)
         compare(by_slurm.files(), locally.files())
     finally:
         if arguments.keep:
@@ -96,18 +102,21 @@ def program() -> None:
             shutil.rmtree(folder)
 
 
-def install() -> None:
-    """Install the packages unless their programs are there. A package must not start daemons of its own."""
+def install() -> str | None:
+    """Install the packages unless their programs are there; what is in the way, if anything. They must not start daemons of their own."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        sys.exit("error: this installs and starts Slurm: run it as root, on Debian or Ubuntu, such as in a container.")
+        return "it needs root, and apt-get"
     if CONFIGURED.exists():
-        sys.exit(f"error: {CONFIGURED} is there, so this machine belongs to a cluster: run this on another one.")
+        return f"{CONFIGURED} is there, so this machine belongs to a cluster"
     if all(shutil.which(command) for command in COMMANDS):
-        return
+        return None
     say(f"installing {' '.join(PACKAGES)}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
-        subprocess.run(["apt-get", "--quiet", *command], env=environment, check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run(["apt-get", "--quiet", *command], env=environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            return f"apt-get {command[0]} failed ({done.stderr.strip().rpartition(chr(10))[2]})"
+    return None
 
 
 @contextmanager
@@ -169,7 +178,7 @@ def train_by_slurm(workplace: Workplace) -> None:
     """Run the study through Slurm; the first segment is requeued while it trains, a second one cancelled."""
     quick = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "3")
     options = (*quick, "--slurm-status-command", "squeue", "--jobs", "4")
-    command = [part for part in workplace.command(options=options) if part not in ("--cores", "2")]
+    command = [part for part in workplace.command("records", options=options) if part not in ("--cores", "2")]
     log = workplace.folder / "snakemake.log"
     with log.open("wb") as file:
         snakemake = subprocess.Popen(

@@ -132,10 +132,11 @@ MOST_URGENT = 2 * (len(SEEDS) + 1) * (STUDY.epochs + 1)
 def urgency_of(wildcards):
     """Seeds one after another; of a seed, what has the longest way to its end first, so that the others need not wait for it.
 
-    The last seeds, as many as there are cores, count as one: the first epochs of the last, trained alone, would leave the other cores idle.
+    The last seeds, as many as jobs train at once, count as one: the first epochs of the last, trained alone, would leave the others idle.
     """
     segment = STUDY.segments[wildcards.state]
-    later = max(len(SEEDS) - SEEDS.index(segment.seed), min(workflow.cores or 1, len(SEEDS)))
+    limits = workflow.resource_settings  # on a cluster there are no cores, but --jobs
+    later = max(len(SEEDS) - SEEDS.index(segment.seed), min(limits.cores or limits.nodes or 1, len(SEEDS)))
     return 2 * (later * (STUDY.epochs + 1) + STUDY.epochs - segment.start) + (not segment.final)
 
 
