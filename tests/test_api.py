@@ -91,7 +91,8 @@ def test_a_file_says_which_network_it_is(tmp_path: Path, model: str) -> None:
     records.save_weights(*read_state(state), tmp_path / "kept.safetensors")
     with safe_open(tmp_path / "kept.safetensors", "pt") as file:
         described = json.loads(file.metadata()["network"])
-    assert described == {"model": model, "width": 2, "classes": 10, "mean": list(MEAN), "deviation": list(DEVIATION)}
+    names = {"classes": 10, "class_names": list(tiny.IMAGES.classes)}
+    assert described == {"model": model, "width": 2, "mean": list(MEAN), "deviation": list(DEVIATION)} | names
     for path in (state, tmp_path / "kept.safetensors"):
         network = temporal_shortcuts.load_network(path)
         assert type(network) is type(networks.build(model, 2, 10, torch.Generator()))

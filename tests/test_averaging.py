@@ -137,7 +137,7 @@ def test_the_record_has_the_columns_and_nothing_before_its_time(tmp_path: Path) 
     run = tiny.run_of(study, "benchmark")
     records.write(run, state, tmp_path)
     record = pd.read_csv(tmp_path / run.record)
-    assert list(record.columns) == columns.columns_of(study.variants["benchmark"].settings)
+    assert list(record.columns) == columns.columns_of(tiny.run_of(study, "benchmark").trajectory)
     for column in record.columns.difference([*columns.COLUMNS, columns.WITH_CARRY]):
         first = tiny.EPOCHS if column in LAST_ONLY else 3
         assert list(record.loc[record[column].notna(), "epoch"]) == list(range(first, tiny.EPOCHS + 1)), column

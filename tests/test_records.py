@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +17,13 @@ import synthetic
 import tiny
 import torch
 
-from temporal_shortcuts.analysis import records
+from temporal_shortcuts.analysis import records, tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.study import Study
-from temporal_shortcuts.training.states import read_facts
+from temporal_shortcuts.study import Study, load_resolved
+from temporal_shortcuts.training.states import read_facts, read_state, write_state
 from temporal_shortcuts.training.trainer import weights_hash
 
+ROOT = Path(__file__).parents[1]
 VARIANTS = {"benchmark": {}, "batch": tiny.variant("batch_res", 2), "epoch": tiny.variant("epoch_res", 2)}
 
 
@@ -62,6 +66,7 @@ def test_a_record_holds_what_was_declared_found_and_measured(
     assert sidecar["data"] == study.data.identity
     assert sidecar["forced"] is False
     assert sidecar["test_images"] == sum(sidecar["test_classes"]) == 10
+    assert (sidecar["classes"], sidecar["shared_images"]) == (list("abcdefghij"), 0)
     (environment,) = sidecar["environments"]
     assert environment["torch"] == torch.__version__
     assert environment["instruction_set"] == "avx2"
@@ -161,7 +166,83 @@ def test_a_record_that_was_cut_or_belongs_to_another_run_is_not_whole(
     path.write_bytes(content)
     assert records.is_whole(run, tmp_path, study.epochs)
     assert not records.is_whole(run, tmp_path, study.epochs + 1)
-    assert not records._is_whole(tmp_path / run.record, other.fingerprint, study.epochs)
+    assert records.damage(tmp_path / run.record, other, study.epochs) is not None
+
+
+def _sidecar_with(**changes: Any) -> Callable[[Path], None]:
+    return lambda path: path.with_suffix(".json").write_text(json.dumps(records.sidecar(path) | changes))
+
+
+CONTRADICTIONS: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "accuracies set by hand": (
+        lambda path: path.write_text(re.sub(r"(?m)^(\d.*,)[^,]+(,[^,]*)$", r"\g<1>0.55\2", path.read_text())),
+        r"last epoch is 0\.55, but of the images in its \.correct\.npy \S+ are right",
+    ),
+    "another run's correct images": (
+        lambda path: np.save(path.with_suffix(".correct.npy"), np.full(2, 255, np.uint8)),
+        r"1\.0 are right",
+    ),
+    "another learning rate": (_sidecar_with(settings={}), "another settings"),
+    "another seed": (_sidecar_with(seed=7), "another seed"),
+    "more test images": (_sidecar_with(test_classes=[2] * 10), "contradict each other"),
+    "a name too few": (_sidecar_with(classes=["a"]), "contradict each other"),
+    "no hash": (_sidecar_with(weights={"final": "0"}), "no hash"),
+    "an epoch twice": (lambda path: path.write_text(path.read_text().replace("\n3,", "\n2,")), "epochs 1 to 3"),
+    "a file of before": (lambda path: path.with_suffix(".json").write_text("{}"), "none of a record"),
+}
+
+
+@pytest.mark.parametrize("contradiction", CONTRADICTIONS)
+def test_a_record_that_its_own_files_contradict_is_named(
+    trained: tuple[Study, dict[str, Path]], tmp_path: Path, contradiction: str
+) -> None:
+    study, states = trained
+    run = tiny.run_of(study, "batch")
+    records.write(run, states["batch"], tmp_path)
+    change, said = CONTRADICTIONS[contradiction]
+    change(tmp_path / run.record)
+    assert re.search(said, records.damage(tmp_path / run.record, run, study.epochs) or "")
+    one = replace(study, variants={"batch": study.variants["batch"]})
+    with pytest.raises(UserError, match=rf"{re.escape(run.record)} .*{said}"):
+        tables.collect(one, tmp_path)
+
+
+def test_a_state_of_an_earlier_version_gives_no_record(tmp_path: Path) -> None:
+    study = tiny.tiny_study(epochs=1)
+    tensors, facts = read_state(tiny.train(tiny.scratch(study), tmp_path))
+    del facts["test_set"]
+    write_state(tmp_path / "old.state", tensors, facts)
+    with pytest.raises(UserError, match=r"old\.state was made by an earlier version.*delete it"):
+        records.write(study.runs[0], tmp_path / "old.state", tmp_path)
+    assert not (tmp_path / "records").exists()
+
+
+STUDIES = sorted((ROOT / "results").glob("*/study.json"))
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.parent.name)
+def test_committed_records_are_what_is_written_today(
+    trained: tuple[Study, dict[str, Path]], tmp_path: Path, path: Path
+) -> None:
+    """A change of what a record holds must come with all committed ones completed, and a line in CHANGELOG.md."""
+    tiny_one = tiny.run_of(trained[0], "batch")
+    records.write(tiny_one, trained[1]["batch"], tmp_path)
+    today = records.sidecar(tmp_path / tiny_one.record)
+    found_today = {key: value for key, value in today.items() if key not in records.declared(tiny_one)}
+    study = load_resolved(path)
+    for run in study.runs:
+        record = path.parent / run.record
+        if not records.is_there(run, path.parent):
+            continue
+        assert records.damage(record, run, study.epochs) is None, "columns among others"
+        text, beside = record.with_suffix(".json").read_text(), records.sidecar(record)
+        assert text == json.dumps(beside, indent=1, sort_keys=True) + "\n"
+        declared = records.declared(run)
+        assert {key: beside[key] for key in declared} == declared
+        assert beside.keys() == declared.keys() | found_today.keys()
+        assert beside["weights"].keys() == today["weights"].keys()
+        for environment in beside["environments"]:
+            assert environment.keys() == today["environments"][0].keys()
 
 
 def test_line_endings_of_another_system_leave_a_record_whole(

@@ -188,13 +188,19 @@ def test_files_beside_a_record_are_named(tmp_path):
     bits.write_bytes(bits.read_bytes()[:-20])
     with pytest.raises(UserError, match=bits.name):
         tables.tabulate(study, tmp_path, runs, metrics)
+    with pytest.raises(UserError, match=rf"{record.name} is damaged"):
+        tables.collect(study, tmp_path)
     sidecar = record.with_suffix(".json")
-    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"fingerprint": "another"}))
-    with pytest.raises(UserError, match=sidecar.name):
-        tables.collect(study, tmp_path)
-    sidecar.unlink()
-    with pytest.raises(UserError, match=sidecar.name):
-        tables.collect(study, tmp_path)
+    for change in (
+        sidecar.unlink,
+        lambda: sidecar.write_text("{"),
+        lambda: sidecar.write_text('{"fingerprint": "another"}'),
+    ):
+        change()
+        with pytest.raises(UserError, match=rf"{record.name} is damaged"):
+            tables.collect(study, tmp_path)
+        with pytest.raises(UserError, match=sidecar.name):
+            tables.read_sidecar(tmp_path, study.runs[2])
 
 
 def test_a_program_complains_in_one_sentence(tmp_path, capsys):

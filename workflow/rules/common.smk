@@ -69,6 +69,10 @@ MALLOC = (
 
 # A record that is whole is the output of no rule, so that nothing that is typed to Snakemake can delete it or make it again.
 OPEN = {run.record: run for run in STUDY.runs if not records.is_whole(run, Path(RESULTS), STUDY.epochs)}
+for run in OPEN.values():
+    if workflow.is_main_process and records.is_there(run, Path(RESULTS)):
+        damage = records.damage(Path(RESULTS, run.record), run, STUDY.epochs)
+        print(f"warning: {RESULTS}/{run.record} is damaged: {damage}", file=sys.stderr)
 
 
 @cache

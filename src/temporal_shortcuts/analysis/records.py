@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ import numpy as np
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
-from temporal_shortcuts.study.columns import COLUMNS
+from temporal_shortcuts.study.columns import COLUMNS, columns_of
 from temporal_shortcuts.study.segments import evaluated_images
 from temporal_shortcuts.training.states import Damaged, read_facts, read_state
 
@@ -42,24 +43,14 @@ def write(run: Run, state: Path, folder: Path, *, keep_weights: bool = False) ->
         raise UserError(
             f"{state} is the state of another run ({facts['fingerprint']}): delete it and run the same command again."
         )
-    trajectory = run.trajectory
-    average = {} if trajectory.average_from is None else {"average_from": trajectory.average_from}
-    kind = evaluated_images(trajectory.data)
-    evaluated = {} if kind == "test" else {"evaluated_on": f"{kind} images"}
-    sidecar = {
-        "fingerprint": run.fingerprint,
-        "seed": run.seed,
-        "data": trajectory.data,
-        "settings": dict(trajectory.settings)
-        | {"shortcut": trajectory.shortcut and dict(trajectory.shortcut)}
-        | average,
-        "weights": {"initial": facts["initial"], "final": facts["final"]},
-        "environments": facts["environments"],
-        "forced": facts["forced"],
-        "test_images": facts["test_images"],
-        "test_classes": facts.get("test_classes"),
-        **evaluated,
-    }
+    if "test_set" not in facts:
+        raise UserError(
+            f"{state} was made by an earlier version, which did not write down the names of the classes: delete it and run the same "
+            "command again, which trains the run anew."
+        )
+    measured = {"initial": facts["initial"], "final": facts["final"]}
+    found = {"weights": measured, "environments": facts["environments"], "forced": facts["forced"]}
+    sidecar = declared(run) | found | facts["test_set"]
     correct = io.BytesIO()
     np.save(correct, np.frombuffer(base64.b64decode(facts["correct"]), dtype=np.uint8))
     content = {
@@ -99,33 +90,61 @@ def is_there(run: Run, folder: Path) -> bool:
     return all((folder / name).is_file() for name in run.record_files)
 
 
+def declared(run: Run) -> dict[str, Any]:
+    """The part of a run's sidecar that follows from its study."""
+    trajectory = run.trajectory
+    average = {} if trajectory.average_from is None else {"average_from": trajectory.average_from}
+    shortcut = {"shortcut": trajectory.shortcut and dict(trajectory.shortcut)}
+    kind = evaluated_images(trajectory.data)
+    return {
+        "fingerprint": run.fingerprint,
+        "seed": run.seed,
+        "data": trajectory.data,
+        "settings": dict(trajectory.settings) | shortcut | average,
+        **({} if kind == "test" else {"evaluated_on": f"{kind} images"}),
+    }
+
+
 def is_whole(run: Run, folder: Path, epochs: int) -> bool:
-    """Whether the run's record is there and its three files hold what was once written, as far as a look at them can say."""
-    return _is_whole(folder / run.record, run.fingerprint, epochs)
+    """Whether the run's record is there and undamaged."""
+    return damage(folder / run.record, run, epochs) is None
 
 
 def equal_record(run: Run, folder: Path, epochs: int) -> Path | None:
     """A whole record of the same fingerprint under another variant's name, as after a renaming."""
     for path in sorted(folder.glob(f"records/*/seed{run.seed}-{run.fingerprint}.csv")):
-        if path != folder / run.record and _is_whole(path, run.fingerprint, epochs):
+        if path != folder / run.record and damage(path, run, epochs) is None:
             return path
     return None
 
 
-def _is_whole(path: Path, fingerprint: str, epochs: int) -> bool:
+def damage(path: Path, run: Run, epochs: int) -> str | None:
+    """What is wrong with the record of a run, as far as its three files and the study tell; None if nothing is."""
     try:
         header, *rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
-        beside = sidecar(path)
-        return (
-            beside["fingerprint"] == fingerprint
-            and len(correct_images(path)) == beside["test_images"]
-            and isinstance(beside["weights"]["final"], str)
-            and tuple(header[: len(COLUMNS)]) == COLUMNS
-            and [row[0] for row in rows] == [str(epoch) for epoch in range(1, epochs + 1)]
-            and all(len([float(value) for value in row]) == len(header) for row in rows)
-        )
-    except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, csv.Error):
-        return False
+        beside, right = sidecar(path), correct_images(path)
+        other = [key for key, value in declared(run).items() if beside[key] != value]
+        if other:
+            return f"its sidecar (.json) is of a run with another {other[0]}"
+        if len(right) != sum(beside["test_classes"]) or len(beside["classes"]) != len(beside["test_classes"]):
+            return "the numbers of test images and classes in its sidecar (.json) contradict each other"
+        if not re.fullmatch("[0-9a-f]{64}", beside["weights"]["final"]):
+            return "its sidecar (.json) has no hash of the final weights"
+        if header != (expected := columns_of(run.trajectory)):
+            return f"its columns are {','.join(header)} instead of {','.join(expected)}"
+        if [row[0] for row in rows] != [str(epoch) for epoch in range(1, epochs + 1)]:
+            return f"it does not hold the epochs 1 to {epochs}, one row each"
+        for row in rows:
+            for name, value in zip(header, map(float, row), strict=True):
+                known = name in COLUMNS or not math.isnan(value)  # nan before there are averaged weights
+                if "accuracy" in name and known and not 0 <= value <= 1:
+                    return f"it has a {name} that is no fraction from 0 to 1"
+        stated, counted = float(rows[-1][COLUMNS.index("test_accuracy")]), int(right.sum()) / len(right)
+        if stated != counted:
+            return f"the test_accuracy of its last epoch is {stated}, but of the images in its .correct.npy {counted} are right"
+    except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, csv.Error) as error:
+        return f"one of its three files is missing, cut short or none of a record ({type(error).__name__}: {error})"
+    return None
 
 
 def remove_spent_states(study: Study, run: Run, folder: Path, states: Path) -> None:

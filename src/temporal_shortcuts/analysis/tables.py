@@ -20,7 +20,6 @@ from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
-from temporal_shortcuts.study.columns import COLUMNS, columns_of
 from temporal_shortcuts.study.outputs import tables_of, varied_file
 from temporal_shortcuts.study.varied import varied as study_varied
 
@@ -77,29 +76,6 @@ class Tables:
 # -- records -----------------------------------------------------------------------------------------------------------
 
 
-def read_record(path: Path, epochs: int, expected: list[str]) -> pd.DataFrame:
-    """A record as a table of one row an epoch. Raises `UserError` when it isn't whole: `epochs` rows, and the `expected` columns."""
-    try:
-        record = pd.read_csv(io.StringIO(_read(path)))
-    except (ValueError, pd.errors.ParserError):
-        raise UserError(f"{path} is not a table: {AGAIN}.") from None
-    if list(record.columns) != expected:
-        raise UserError(
-            f"{path} has the header {','.join(map(str, record.columns))} instead of {','.join(expected)}: {AGAIN}."
-        )
-    if not all(pd.api.types.is_numeric_dtype(record[column]) for column in expected):
-        raise UserError(f"{path} holds something that is not a number: {AGAIN}.")
-    if list(record["epoch"]) != list(range(1, epochs + 1)):
-        raise UserError(f"{path} does not hold the epochs 1 to {epochs}, one row each: {AGAIN}.")
-    for column in [name for name in expected if "accuracy" in name]:
-        known = (
-            record[column] if column in COLUMNS else record[column].dropna()
-        )  # nan before there are averaged weights
-        if not known.between(0, 1).all():
-            raise UserError(f"{path} has a {column} that is no fraction from 0 to 1: {AGAIN}.")
-    return record
-
-
 def read_sidecar(folder: Path, run: Run) -> dict[str, Any]:
     """What stands beside a record: fingerprint, environments, hashes of the weights. Raises `UserError`."""
     path = (folder / run.record).with_suffix(".json")
@@ -117,12 +93,19 @@ def read_sidecar(folder: Path, run: Run) -> dict[str, Any]:
 
 
 def collect(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """All records of a study -> metrics (a row for each run and epoch) and runs (a row for each run), in the study's order."""
-    variants = study.variants
+    """All records of a study -> metrics (a row for each run and epoch) and runs (a row for each run), in the study's order.
+
+    Raises `UserError` for a record that is damaged or that its own files contradict.
+    """
     parts, facts = [], []
     for run in study.runs:
-        expected = columns_of(variants[run.variant].settings)
-        record = read_record(folder / run.record, study.epochs, expected)
+        path = folder / run.record
+        if damage := records.damage(path, run, study.epochs):
+            raise UserError(
+                f"{path} is damaged: {damage}; bring back its files with git, or delete it and run the study's command again, which "
+                "trains the run anew."
+            )
+        record = pd.read_csv(path)
         record.insert(0, "variant", run.variant)
         record.insert(1, "seed", run.seed)
         parts.append(record)
@@ -149,9 +132,9 @@ def run_columns(names: list[str]) -> list[str]:
 
 
 def test_set_of(study: Study, folder: Path) -> TestSet:
-    """The study's test images, from the sidecar of its first run; where that does not count the classes, ten equal ones."""
+    """The study's test images, from the sidecar of its first run."""
     sidecar = read_sidecar(folder, study.runs[0])
-    counts = sidecar.get("test_classes") or [sidecar["test_images"] / endpoints.CLASSES] * endpoints.CLASSES
+    counts = sidecar["test_classes"]
     return TestSet(sidecar["test_images"], len(counts), max(counts) / sum(counts))
 
 

@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,23 @@ class Images:
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         return {name: getattr(self, name) for name in ARRAYS}
+
+    @property
+    def test_set(self) -> dict[str, Any]:
+        """What a record says of the images that a run was evaluated on: classes, images of each, images that it was trained on too."""
+        counts = np.bincount(self.test_labels, minlength=len(self.classes)).tolist()
+        return {
+            "classes": list(self.classes),
+            "test_classes": counts,
+            "test_images": len(self.test_labels),
+            "shared_images": self.shared_images,
+        }
+
+    @property
+    def shared_images(self) -> int:
+        """How many of the images to evaluate on are, pixel by pixel, training images too."""
+        trained = {hashlib.sha256(image.tobytes()).digest() for image in self.train_images}
+        return sum(hashlib.sha256(image.tobytes()).digest() in trained for image in self.test_images)
 
     @property
     def shapes(self) -> dict[str, list[int]]:
@@ -150,7 +166,8 @@ def write(images: Images, folder: Path, pinned: str | None = None) -> None:
 def open_images(folder: Path, pinned: str) -> Images:
     """Open what `write` wrote, memory-mapped and read-only.
 
-    Raises `UserError` if it is incomplete, damaged, or other data than `pinned`, the checksum that the study states.
+    All of it is read and compared with its checksum, a fraction of a second. Raises `UserError` if it is incomplete, damaged, or other
+    data than `pinned`, the checksum that the study states.
     """
     try:
         described = json.loads((folder / "data.json").read_bytes())
@@ -158,7 +175,7 @@ def open_images(folder: Path, pinned: str) -> Images:
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
         statistics = {key: tuple(map(float, described[key])) for key in ("mean", "deviation") if "mean" in described}
         images = Images(**arrays, classes=tuple(described["classes"]), **statistics)
-        _check(images, described["shapes"])
+        _check(images, found)
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, EOFError) as error:
         why = str(error) if isinstance(error, (OSError, ValueError)) else f"data.json: {error!r}"
         raise UserError(f"{folder}: the prepared data is incomplete or damaged ({why}); delete this folder.") from error
@@ -167,14 +184,11 @@ def open_images(folder: Path, pinned: str) -> Images:
     return images
 
 
-def _check(images: Images, shapes: Mapping[str, Any]) -> None:
-    """Raise ValueError unless types and labels are those of a data set, and shapes those that data.json states."""
+def _check(images: Images, stated: str) -> None:
+    """Raise ValueError unless the arrays are of a data set, and of the one with the stated checksum."""
     for name, array in images.arrays.items():
         dtype, tail = (np.uint8, SHAPE) if name.endswith("images") else (np.int64, ())
-        if array.dtype != dtype or array.shape[1:] != tail or list(array.shape) != shapes[name] or not len(array):
+        if array.dtype != dtype or array.shape[1:] != tail or not len(array):
             raise ValueError(f"{name}.npy holds {array.dtype} {list(array.shape)}")
-        if name.endswith("labels") and (array.min() < 0 or array.max() >= len(images.classes)):
-            raise ValueError(f"{name}.npy holds labels other than 0 to {len(images.classes) - 1}")
-    for split in ("train", "test"):
-        if shapes[f"{split}_images"][0] != shapes[f"{split}_labels"][0]:
-            raise ValueError(f"{split}_images.npy and {split}_labels.npy differ in length")
+    if (found := checksum(images)) != stated:
+        raise ValueError(f"the checksum of its arrays is {found}, in data.json it is {stated}")

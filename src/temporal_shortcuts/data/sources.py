@@ -36,6 +36,11 @@ def prepare(data: Mapping[str, Any], cache: Path, folder: Path, patience: Patien
     train, test, classes = len(images.train_images), len(images.test_images), len(images.classes)
     kind = "test" if data.get("validation_per_class") is None else "validation"
     print(f"{train} training and {test} {kind} images of {classes} classes, {found}", file=sys.stderr)
+    if shared := images.shared_images:
+        print(
+            f"warning: {shared} of the {test} {kind} images are training images too, pixel by pixel: an accuracy on them is partly memory",
+            file=sys.stderr,
+        )
 
 
 def load(data: Mapping[str, Any], cache: Path, patience: Patience = PATIENCE) -> Images:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from temporal_shortcuts.study.declared import Protocol
+    from temporal_shortcuts.study.segments import Trajectory
 
 COLUMNS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
 """What every record has."""
@@ -21,7 +21,8 @@ AVERAGED = (
 """And of the run's last epoch: with statistics re-estimated without a carry, of averaged and of last weights, and with the carry on."""
 
 
-def columns_of(settings: Protocol) -> list[str]:
-    """The columns of a record, from a variant's settings. Those of averaged weights are nan before there are any (docs/method.md)."""
-    more = (WITH_CARRY, *(() if settings.average_from is None else AVERAGED))
-    return [*COLUMNS, *sorted(name for name in more if settings.evaluate_with_carry or "carry" not in name)]
+def columns_of(trajectory: Trajectory) -> list[str]:
+    """The columns of a run's record. Those of averaged weights are nan before there are any (docs/method.md)."""
+    more = (WITH_CARRY, *(() if trajectory.average_from is None else AVERAGED))
+    carries = trajectory.settings["evaluate_with_carry"]
+    return [*COLUMNS, *sorted(name for name in more if carries or "carry" not in name)]

@@ -70,8 +70,7 @@ def train_segment(
             facts |= {
                 "final": weights_hash(trainer.network),
                 "correct": base64.b64encode(np.packbits(right.numpy()).tobytes()).decode(),
-                "test_images": len(right),
-                "test_classes": trainer.batches.test_labels.cpu().bincount(minlength=trainer.batches.classes).tolist(),
+                "test_set": images.test_set,
             }
         write_state(output, tensors, facts)
         checkpoints.clear()

@@ -40,7 +40,7 @@ class Batches:
         self.train_labels = _labels(images.train_labels, device)
         self.test = _pixels(images.test_images, device)
         self.test_labels = _labels(images.test_labels, device)
-        self.classes = len(images.classes)
+        self.classes = images.classes
         self.size = settings["batch_size"]
         self.padding = settings["augmentation"]["crop_padding"]
         self.flip = settings["augmentation"]["flip"]
@@ -98,7 +98,7 @@ class Trainer:
         self.segment, self.settings, self.device = segment, segment.settings, device
         self.batches = Batches(images, self.settings, segment.seed, device)
         source = numerics.generator(segment.seed, "init")
-        network = networks.build(self.settings["model"], self.settings["width"], self.batches.classes, source)
+        network = networks.build(self.settings["model"], self.settings["width"], len(self.batches.classes), source)
         self.network = network.to(device, memory_format=torch.channels_last)
         self.forward = self.network
         if self.settings["compile"]:
@@ -314,10 +314,11 @@ class Trainer:
         return tensors, facts
 
     def _described(self) -> dict[str, Any]:
-        """What builds the network again and brings images to what it was trained on."""
+        """What builds the network again, brings images to what it was trained on, and says what its outputs mean."""
         batches = self.batches
-        shape = {"model": self.settings["model"], "width": self.settings["width"], "classes": batches.classes}
-        return shape | {"mean": list(batches.mean), "deviation": list(batches.deviation)}
+        shape = {"model": self.settings["model"], "width": self.settings["width"], "classes": len(batches.classes)}
+        names = {"class_names": list(batches.classes)}
+        return shape | names | {"mean": list(batches.mean), "deviation": list(batches.deviation)}
 
     def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Take up a state of this run; raises `UserError` if it is one of another."""
