@@ -1,7 +1,8 @@
-"""The study of studies: its table is what its studies say, its trend a known answer, and what has not run is not there."""
+"""The study of studies: its table is what its studies say, its steps have known answers, and what has not run is not there."""
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from functools import partial
 from pathlib import Path
@@ -12,24 +13,25 @@ import pandas as pd
 import programs
 import pytest
 import yaml
+from matplotlib.collections import PathCollection
 from scipy import stats
 from synthetic import ROOT, SMALL, run_program, tabulated
 
 from temporal_shortcuts import api
 from temporal_shortcuts.analysis import ladder as ladders
 from temporal_shortcuts.networks.parts.cost import training_flop
-from temporal_shortcuts.report.figures.ladder import _beside
-from temporal_shortcuts.study.ladder import FILES, read_ladder
+from temporal_shortcuts.report.figures.ladder import LINES, STEP, _beside, _curves, effect
+from temporal_shortcuts.report.figures.style import style
+from temporal_shortcuts.study.ladder import FILES, Step, read_ladder
 
 OVERLAYS: dict[str, dict[str, Any]] = {
     f"width{width}": SMALL
     | {"study": f"width{width}", "endpoint": "averaged", "seeds": seeds, "claims": []}
     | {"protocol": {"epochs": epochs, "width": width, "average_from": epochs - 1}}
-    for width, seeds, epochs in ((2, [0, 1, 2, 3, 4], 8), (4, [0, 1, 2, 3], 8), (8, [0, 1, 2], 9))
+    for width, seeds, epochs in ((2, [0, 1, 2, 3, 4], 8), (4, [5, 6, 7, 8, 9, 10], 8), (8, [0, 1, 2], 9))
 }
 LADDER = {
     "title": "Does it hold?",
-    "endpoint": "averaged",
     "rungs": [
         {"study": name, "images": 10000, "variants": ["batch_res_late", "epoch_res_late", "null_arm"]}
         for name in OVERLAYS
@@ -68,64 +70,104 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_each_effect_is_its_studys_own(whole: Path) -> None:
     results = whole.parents[1] / "results"
-    table = pd.read_csv(results / "ladder" / "ladder.csv").set_index(["study", "variant"])
-    assert len(table) == 9
+    table = pd.read_csv(results / "ladder" / "ladder.csv").set_index(["study", "variant", "endpoint"])
+    assert len(table) == 3 * 3 * 3
     for name in OVERLAYS:
-        own = pd.read_csv(results / name / "comparisons.csv").set_index(["endpoint", "variant"]).loc["averaged"]
-        for variant in ("batch_res_late", "epoch_res_late", "null_arm"):
-            row, theirs = table.loc[(name, variant)], own.loc[variant]
-            assert (row["n"], row["difference"], row["low"], row["high"]) == tuple(
-                theirs[["n", "mean_difference", "t_low", "t_high"]]
-            )
+        own = pd.read_csv(results / name / "comparisons.csv").set_index(["variant", "endpoint"])
         summary = pd.read_csv(results / name / "summary.csv").set_index("variant").loc["benchmark"]
-        assert set(table.loc[name]["accuracy"]) == {summary["averaged_mean"]}
-        assert set(table.loc[name]["width"]) == {OVERLAYS[name]["protocol"]["width"]}
+        for variant, endpoint in itertools.product(LADDER["rungs"][0]["variants"], ("averaged", "re_estimated")):
+            row, theirs = table.loc[(name, variant, endpoint)], own.loc[(variant, endpoint)]
+            shared = ["n", "mean_difference", "sd_difference", "t_low", "t_high"]
+            assert row[shared].tolist() == theirs[shared].tolist()
+            assert row["against_mean"] == summary[f"{endpoint}_mean"]
+            assert row["width"] == OVERLAYS[name]["protocol"]["width"]
 
 
-def test_a_step_is_welchs_test_of_rungs_that_differ_in_one_thing(whole: Path) -> None:
-    folder = whole.parents[1] / "results" / "ladder"
-    table, made = pd.read_csv(folder / "ladder.csv").set_index(["study", "kind"]), pd.read_csv(folder / "steps.csv")
+def test_the_mismatch_is_the_difference_of_the_two_readings_pair_by_pair(whole: Path) -> None:
+    results = whole.parents[1] / "results"
+    table = pd.read_csv(results / "ladder" / "ladder.csv").set_index(["study", "variant", "endpoint"])
+    runs = pd.read_csv(results / "width2" / "runs.csv").set_index(["variant", "seed"])
+    apart = 100 * (runs["averaged"] - runs["re_estimated"])
+    pairs = apart.loc["batch_res_late"] - apart.loc["benchmark"]
+    row = table.loc["width2", "batch_res_late", "mismatch"]
+    assert row["mean_difference"] == pytest.approx(pairs.mean(), abs=1e-9)
+    means = [table.loc[("width2", "batch_res_late", one), "mean_difference"] for one in ("averaged", "re_estimated")]
+    assert row["mean_difference"] == pytest.approx(means[0] - means[1], abs=1e-5)
+
+
+def test_a_step_is_welchs_test_and_an_exact_one_of_rungs_that_differ_in_one_thing(whole: Path) -> None:
+    results = whole.parents[1] / "results"
+    made = pd.read_csv(results / "ladder" / "steps.csv", keep_default_na=False, na_values=dict.fromkeys(("p", "low")))
     assert set(zip(made["setting"], made["smaller"], made["larger"], strict=True)) == {("width", "width2", "width4")}
-    assert list(made["kind"]) == ["batch_res", "epoch_res", "null_arm"]
-    for row in made.itertuples():
-        sides = [
-            table.loc[(name, row.kind), ["difference", "sd_difference", "n"]] for name in (row.larger, row.smaller)
-        ]
-        tested = stats.ttest_ind_from_stats(*sides[0], *sides[1], equal_var=False)
-        assert row.p == pytest.approx(tested.pvalue, rel=1e-4)
-        assert row.change == pytest.approx(sides[0]["difference"] - sides[1]["difference"], abs=1e-4)
-        assert row.low < row.change < row.high
-        assert (row.low < 0 < row.high) == (row.p > 0.05)
-    smallest, largest = sorted(made["p"][:2])
-    assert sorted(made["p_holm"][:2]) == pytest.approx([min(2 * smallest, 1), max(2 * smallest, largest)], rel=1e-4)
-    assert made["p_holm"][2:].isna().all(), "a null arm is in no family"
-    assert "| width, 2 to 4 | width2, width4 |" in (folder / "README.md").read_text()
+    assert list(made["endpoint"].unique()) == ["averaged", "re_estimated", "mismatch"]
+    assert set(made["untested"]) == {""}
+    for row in made[made["endpoint"] == "averaged"].astype({"change": float}).itertuples():
+        one, other = (exact(results / name, row.kind) for name in ("width2", "width4"))
+        tested = stats.ttest_ind(other, one, equal_var=False)
+        interval = tested.confidence_interval(0.95)
+        values = [float(getattr(row, name)) for name in ("change", "p", "low", "high", "df")]
+        known = [other.mean() - one.mean(), tested.pvalue, interval.low, interval.high, tested.df]
+        assert values == [float(f"{value:.6g}") for value in known], "rounded once, from what is exact"
+        assert float(row.p_permutation) == pytest.approx(dealt(one, other), rel=1e-5)
 
 
-def test_a_rung_says_how_many_pairs_it_has_where_these_are_fewer_than_its_seeds(tmp_path: Path) -> None:
-    file = place(tmp_path / "fewer")
-    comparisons = tmp_path / "fewer" / "results" / "width4" / "comparisons.csv"
-    table = pd.read_csv(comparisons)
-    table.loc[table["variant"] == "null_arm", "n"] = 3
-    table.to_csv(comparisons, index=False)
+def exact(results: Path, kind: str) -> np.ndarray:
+    """A rung's differences in points, from runs.csv."""
+    name = {"batch_res": "batch_res_late", "epoch_res": "epoch_res_late", "null_arm": "null_arm"}[kind]
+    values = 100 * pd.read_csv(results / "runs.csv").set_index(["variant", "seed"])["averaged"]
+    return (values.loc[name] - values.loc["benchmark"]).to_numpy()
+
+
+def dealt(one: np.ndarray, other: np.ndarray) -> float:
+    """The share of all groups of the first's size whose mean is as far from the rest's as it is: by hand."""
+    values, n = np.concatenate([one, other]), len(one)
+    found = []
+    for chosen in itertools.combinations(range(len(values)), n):
+        inside = np.isin(np.arange(len(values)), chosen)
+        found.append(abs(values[inside].mean() - values[~inside].mean()))
+    return float(np.mean(np.array(found) >= abs(one.mean() - other.mean()) - 1e-9))
+
+
+def test_of_five_pairs_and_three_the_exact_p_is_never_below_its_limit() -> None:
+    apart = ladders.permutation_p(np.arange(5.0), np.arange(3.0) + 100)
+    assert apart == pytest.approx(1 / 56), "so such a step is not tested"
+    assert ladders.permutation_p(np.arange(5.0), np.arange(5.0) + 100) == pytest.approx(2 / 252)
+    assert ladders.permutation_p(np.zeros(5), np.zeros(6)) == 1.0
+    rng = np.random.default_rng(1)
+    false = [ladders.permutation_p(*rng.normal(0, 1, (2, 5))) <= 0.05 for _ in range(400)]
+    assert np.mean(false) < 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
+
+
+def rungs_of(root: Path, seeds: dict[str, list[int]]) -> Path:
+    """A ladder of studies of these seeds, all finished."""
+    file = place(root, finished=0)
+    for name, own in seeds.items():
+        overlay = OVERLAYS[name] | {"seeds": own}
+        (root / "studies" / f"{name}.yaml").write_text(yaml.safe_dump({"extends": "../config.yaml"} | overlay))
+        tabulated(root / "results" / name, overlay)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("seeds", "why"),
+    [
+        ({"width2": [0, 1, 2, 3, 4], "width4": [5, 6, 7, 8]}, "fewer than 5 pairs on a rung"),
+        ({"width2": [0, 1], "width4": [2, 3]}, "fewer than 5 pairs on a rung"),
+        ({"width2": [0, 1, 2, 3, 4], "width4": [4, 5, 6, 7, 8]}, "the rungs share 1 seeds"),
+        ({"width2": [0, 1, 2, 3, 4], "width4": [4, 3, 2, 1, 0]}, "the rungs share 5 seeds"),
+    ],
+)
+def test_a_step_of_few_pairs_or_of_shared_seeds_is_not_tested(
+    seeds: dict[str, list[int]], why: str, tmp_path: Path
+) -> None:
+    file = rungs_of(tmp_path / "few", seeds)
     assert collect(file) == 0
-    effects = made(file)["README.md"].decode().partition("## The effects")[2]
-    rows = [line for line in effects.splitlines() if line.startswith("| [width")]
-    assert ["n = " in row for row in rows] == [False, True, False]
-    assert rows[1].endswith(", n = 3 |")
-
-
-def test_a_step_of_two_pairs_is_not_tested(tmp_path: Path) -> None:
-    few = tmp_path / "few"
-    file = place(few, finished=0)
-    for name, seeds in (("width2", [0, 1, 2]), ("width4", [0, 1])):
-        overlay = OVERLAYS[name] | {"seeds": seeds}
-        (few / "studies" / f"{name}.yaml").write_text(yaml.safe_dump({"extends": "../config.yaml"} | overlay))
-        tabulated(few / "results" / name, overlay)
-    assert collect(file) == 0
-    assert pd.read_csv(few / "results" / "ladder" / "steps.csv")[["change", "p", "p_holm"]].isna().all(axis=None)
+    steps = pd.read_csv(tmp_path / "few" / "results" / "ladder" / "steps.csv")
+    assert set(steps["untested"]) == {why}
+    assert steps["change"].notna().all()
+    assert steps[["low", "high", "p", "p_permutation"]].isna().all(axis=None)
     text = made(file)["README.md"].decode()
-    assert "| width, 2 to 4 | width2, width4 | – | – | – |" in text
+    assert f"| not tested | {why} |" in text
     assert "nan" not in text
 
 
@@ -134,15 +176,21 @@ def test_rungs_are_compared_where_one_thing_alone_is_another(tmp_path: Path) -> 
         return read_ladder(file, lambda name: api.declared_as(name, ROOT)).rungs
 
     declared = yaml.safe_load((ROOT / "studies" / "ladder.yaml").read_text())
-    decide, width8, width16, full = rungs(ROOT / "studies" / "ladder.yaml")
-    pairs = [(decide, width8), (width8, full), (width16, full), (decide, full), (width8, width16)]
-    assert [one.alone(two, "batch_res") for one, two in pairs] == ["images", "width", "epochs", None, None]
-    assert width8.alone(width16, "null_arm") is None
-    assert width8.alone(full, "null_arm") is None, "one of them has none"
+    decide, width8, width16, full, width32 = rungs(ROOT / "studies" / "ladder.yaml")
+    pairs = [(decide, width8), (width8, full), (width16, full), (decide, full), (width8, width16), (full, width32)]
+    steps = [one.step(two, "batch_res") for one, two in pairs]
+    assert [step and step.setting for step in steps] == ["images", "width", "epochs", None, None, "width"]
+    assert [step.beside for step in steps if step][:2] == ["", "instruction_set avx2 to avx512"]
+    beside = "average_from 14 to 42, instruction_set avx2 to avx512, onset 13 to 41, schedule_epochs 16 to 50"
+    assert steps[2] is not None
+    assert steps[2].beside == beside
+    assert width8.step(width32, "epoch_res") == Step("width", "")
+    assert width8.step(width16, "null_arm") is None
+    assert width8.step(full, "null_arm") is None, "one of them has none"
     declared["rungs"][0]["variants"] = ["batch_res_late", "epoch_res_late"]
     constant = tmp_path / "ladder.yaml"
     constant.write_text(yaml.safe_dump(declared))
-    assert rungs(constant)[0].alone(width8, "batch_res") is None, "its learning rate is not annealed to 0"
+    assert rungs(constant)[0].step(width8, "batch_res") is None, "its learning rate is not annealed to 0"
 
 
 def test_the_same_studies_give_the_same_bytes(whole: Path) -> None:
@@ -161,14 +209,9 @@ def test_a_rung_that_has_not_run_is_in_progress_and_has_no_number(tmp_path: Path
     assert collect(file) == 0
     files = made(file)
     assert set(pd.read_csv(tmp_path / "one" / "results" / "ladder" / "ladder.csv")["study"]) == {"width2"}
-    assert pd.read_csv(tmp_path / "one" / "results" / "ladder" / "trend.csv")["p"].isna().all()
     text = files["README.md"].decode()
-    assert "| width4 | 4 | 10,000 | 8 (2) | | | not finished |" in text
-    assert "Rungs differ in width, epochs and epochs after the onset at once" in text
-    assert "各级的宽度、轮数、捷径开始后的轮数同时不同" in files["README.zh.md"].decode()
-    assert "Endpoint: averaged weights." in text, "since another epoch on each rung"
-    assert "1 of 3 rungs is finished" in text
-    assert "not tested, which needs 3 finished rungs" in text
+    assert "| width4 | 4 | 10,000 | 8 | avx2 |  | not finished |" in text
+    assert "From rung to rung" not in text
 
 
 def test_without_a_finished_rung_nothing_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,56 +224,32 @@ def test_without_a_finished_rung_nothing_is_made(tmp_path: Path, capsys: pytest.
     assert not (tmp_path / "none" / "results").exists()
 
 
-def rows(
-    slope: float, sizes: tuple[int, ...], spreads: tuple[float, ...], rng: np.random.Generator, kinds: int = 1
-) -> pd.DataFrame:
-    """Kinds at rungs of 70, 80 and 90 % with effects on a straight line, as `ladder.csv` has them."""
-    found = []
-    for accuracy, n, spread in zip((0.7, 0.8, 0.9), sizes, spreads, strict=False):
-        pairs = rng.normal(slope * 10 * accuracy, spread, (kinds, n))
-        reach = stats.t.isf(0.025, n - 1) * pairs.std(axis=1, ddof=1) / n**0.5
-        for kind, (mean, half) in enumerate(zip(pairs.mean(axis=1), reach, strict=True)):
-            found.append((f"kind{kind}", accuracy, n, mean, mean - half, mean + half))
-    return pd.DataFrame(found, columns=["kind", "accuracy", "n", "difference", "low", "high"])
+def test_the_figures_marks_of_one_width_stand_beside_each_other() -> None:
+    found = [
+        (width, images, epochs, endpoint)
+        for width, images, epochs in ((8, 500, 5), (8, 900, 5), (16, 900, 3), (16, 900, 5))
+        for endpoint in LINES
+    ]
+    table = pd.DataFrame(found, columns=["width", "images", "epochs", "endpoint"])
+    moved = _beside(table, _curves(table))
+    for _, own in table.groupby("width"):
+        places = np.array([moved[row] for row in own.index])
+        assert np.diff(np.sort(places)) == pytest.approx([STEP] * 3)
+        assert places.mean() == pytest.approx(0)
+        assert [own.loc[row, "endpoint"] for row in own.index[np.argsort(places)]] == [*LINES] * 2, "readings together"
 
 
-def test_the_slope_is_that_of_the_line_through_all_pairs() -> None:
-    rng = np.random.default_rng(0)
-    table = rows(0.5, (10, 5, 3), (0.1, 0.1, 0.1), rng)
-    fitted = np.polyfit(np.repeat([7, 8, 9], table["n"]), np.repeat(table["difference"], table["n"]), 1)
-    assert ladders.trend(table)["slope"].item() == pytest.approx(fitted[0], rel=1e-5)
-
-
-def test_the_trend_is_found_where_there_is_one_and_rarely_where_there_is_none() -> None:
-    rng, sizes, spreads = np.random.default_rng(1), (10, 5, 3), (0.3, 0.15, 0.1)
-    assert 0.03 < (ladders.trend(rows(0.0, sizes, spreads, rng, kinds=800))["p"] <= 0.05).mean() < 0.07
-    assert (ladders.trend(rows(0.5, sizes, spreads, rng, kinds=100))["p"] <= 0.05).mean() > 0.9
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        rows(0.5, (10, 5), (0.1, 0.1), np.random.default_rng(0)),
-        rows(0.5, (10, 5, 2), (0.1,) * 3, np.random.default_rng(0)),
-    ],
-)
-def test_two_rungs_and_two_pairs_are_too_few_for_a_trend(table: pd.DataFrame) -> None:
-    assert ladders.trend(table)[["slope", "p"]].isna().all(axis=None)
-
-
-def test_rungs_of_nearly_the_same_accuracy_have_their_marks_beside_each_other() -> None:
-    kinds, found = ["batch_res", "epoch_res", "null_arm"], []
-    for name, accuracy in (("c", 83.04), ("a", 72.0), ("b", 83.01), ("d", 86.0)):
-        found += [(name, "benchmark", kind, accuracy) for kind in (kinds[:2] if name == "d" else kinds)]
-    table = pd.DataFrame(found, columns=["study", "benchmark", "kind", "accuracy"]).sort_values("kind", kind="stable")
-    at = _beside(table["accuracy"], table.groupby("study").ngroup(), table["kind"].map(kinds.index), 0.5)
-    places = {(row.study, row.kind): at[row.Index] for row in table.itertuples()}
-    assert np.diff(sorted(places.values())).min() >= 0.5 - 1e-9
-    assert [places["a", kind] for kind in kinds] == pytest.approx([71.5, 72, 72.5])
-    assert [places["d", kind] for kind in kinds[:2]] == pytest.approx([85.5, 86])
-    close = [places[name, kind] for kind in kinds for name in ("b", "c")]
-    assert close == sorted(close)
-    assert np.mean(close) == pytest.approx(83.025)
+def test_the_figure_shows_what_is_not_finished_and_both_readings(whole: Path) -> None:
+    table = pd.read_csv(whole.parents[1] / "results" / "ladder" / "ladder.csv")
+    with style():
+        figure = effect(table[table["study"] == "width2"], [], ["width4", "width8"])
+    note = " ".join(figure.get_supxlabel().split())
+    assert "not finished: width4, width8" in note
+    panel = figure.axes[0]
+    assert panel.get_title(loc="left") == "batch_res"
+    marks = sorted(float(one.get_offsets()[0][1]) for one in panel.collections if isinstance(one, PathCollection))
+    own = table[(table["study"] == "width2") & (table["kind"] == "batch_res") & (table["endpoint"] != "mismatch")]
+    assert marks == pytest.approx(sorted(own["mean_difference"]))
 
 
 def rung(**changes: Any) -> dict[str, Any]:
@@ -248,7 +267,7 @@ def rung(**changes: Any) -> dict[str, Any]:
             "their kinds are batch_res, batch_res; name one variant",
         ),
         (rung(images=9999), "the rung width2 has images: 9999, but the training accuracies"),
-        ({"endpoint": "first"}, "endpoint: found 'first', but it must be one of averaged"),
+        ({"endpoint": "averaged"}, "the key 'endpoint' is not known"),
         ({"rung": []}, "the key 'rung' is not known (did you mean 'rungs'?)"),
     ],
 )
@@ -259,6 +278,14 @@ def test_a_wrong_ladder_ends_in_one_sentence(
     said = capsys.readouterr().err
     assert sentence in said
     assert said.count("\n") == 1
+
+
+def test_a_study_without_averaged_weights_is_no_rung(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = place(tmp_path / "wrong", finished=0)
+    study = file.with_name("width2.yaml")
+    study.write_text(study.read_text().replace("average_from: 7", "average_from: null").replace("averaged", "last5"))
+    assert collect(file) == 2
+    assert "rungs.0.study: found 'width2', which averages no weights" in capsys.readouterr().err
 
 
 def test_a_study_of_validation_images_is_no_rung(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -291,6 +318,7 @@ def test_the_projects_own_ladder_names_variants_that_there_are() -> None:
         "scale_width8",
         "scale_width16",
         "scale_width16_full",
+        "scale_width32",
     ]
     for rung in found.rungs:
         settings = rung.reference.settings
@@ -305,13 +333,10 @@ def test_snakemake_collects_it_and_a_changed_digit_is_found(tmp_path: Path) -> N
     clone = tmp_path / "clone"
     file = place(clone, finished=2)
     programs.copy_parts(clone, ("Snakefile", "workflow", "profiles", "envs", "src"))
-    page = clone / "README.md"
-    page.write_text("<!-- block ladder/headline -->\nan old number\n<!-- end -->\n")
     run = partial(programs.run, clone)
     done = run("-m", "snakemake", "--cores", "1", "--configfile", "studies/width2.yaml")
     assert done.returncode == 0, done.stderr[-2000:]
     assert set(made(file)) == set(FILES)
-    assert made(file)["blocks/headline.md"].decode() in page.read_text(), "the page shows the ladder, not this study"
     other = clone / "studies" / "width8.yaml"
     other.write_text(other.read_text() + "# edited\n")
     planned = run("-m", "snakemake", "-n", "--cores", "1", "--configfile", "studies/width2.yaml").stdout

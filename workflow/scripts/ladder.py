@@ -1,4 +1,4 @@
-"""The tables of a ladder's studies -> results/ladder/: tables, one figure, a text. Rungs may be missing."""
+"""The tables of a ladder's studies -> results/ladder/: tables, one figure, a page. Rungs may be missing."""
 
 import argparse
 from functools import partial
@@ -24,16 +24,16 @@ def program() -> None:
     for rung in ladder.rungs:
         done = analysis.finished(rung, arguments.results)
         print(f"{arguments.results / rung.study.name}: {'finished' if done else 'in progress'}")
-    rows = analysis.table(ladder, arguments.results)
-    if not len(rows):
+    found = analysis.effects(ladder, arguments.results)
+    if not found:
         raise UserError(
             f"{arguments.ladder}: no rung is finished; run one with `snakemake --cores 2 --configfile {ladder.rungs[0].file}`."
         )
-    folder, trend, steps = arguments.results / "ladder", analysis.trend(rows), analysis.steps(ladder, rows)
+    folder = arguments.results / "ladder"
+    rows, steps = analysis.table(found, arguments.results), analysis.steps(ladder, found)
     write_table(rows, folder / "ladder.csv")
-    write_table(trend, folder / "trend.csv")
     write_table(steps, folder / "steps.csv")
-    report.write(ladder, rows, trend, steps, folder)
+    report.write(ladder, rows, steps, folder)
 
 
 if __name__ == "__main__":

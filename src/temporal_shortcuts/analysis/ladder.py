@@ -1,11 +1,13 @@
-"""A ladder's table, from the tables of its studies, the test of a trend over its rungs, and what changes from one to another.
+"""A ladder's tables: each rung's effects as trained, with recalibrated statistics, and their difference, and what changes between rungs.
 
-A rung is finished where its study has its tables. Each effect with its interval is the study's own, from its comparisons.csv, so
-that no number can differ from the study's. Rungs that are not finished have no row.
+A rung is finished where its study has its tables; one that is not has no row. All is computed from the runs as they were written, and
+rounded once, at the end. The ladder is a reading after the fact: its tests are not corrected for one another.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from math import nan, sqrt
 from pathlib import Path
@@ -15,21 +17,43 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, holm, rounded
+from temporal_shortcuts.analysis.endpoints import Floats
+from temporal_shortcuts.analysis.statistics import LEVEL, by_seed, compare, resolution, rounded, standard_error
 from temporal_shortcuts.analysis.tables import read_table, test_set_of
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import holds
 from temporal_shortcuts.networks.parts.cost import training_flop
-from temporal_shortcuts.study.ladder import NEEDED, Ladder, Rung
+from temporal_shortcuts.study import Variant
+from temporal_shortcuts.study.ladder import NEEDED, READINGS, Ladder, Rung
 
 COLUMNS = [
-    *("study", "benchmark", "variant", "kind", "width", "images", "epochs", "flop"),
-    *("benchmark_n", "accuracy", "accuracy_sd", "n", "difference", "sd_difference", "low", "high"),
+    *("study", "variant", "against", "kind", "width", "images", "epochs", "instruction_set", "flop", "endpoint"),
+    *("against_n", "against_mean", "against_sd", "n", "mean_difference", "sd_difference", "t_low", "t_high"),
 ]
-TREND_COLUMNS = ["kind", "rungs", "pairs", "slope", "low", "high", "df", "p", "p_holm"]
-STEP_COLUMNS = ["setting", "smaller", "larger", "kind", "from", "to", "change", "low", "high", "df", "p", "p_holm"]
-LEAST_RUNGS = 3
-"""Two rungs lie on a straight line whatever they are."""
+STEP_COLUMNS = [
+    *("setting", "from", "to", "smaller", "larger", "beside", "kind", "endpoint", "n_smaller", "n_larger"),
+    *("shared_seeds", "change", "low", "high", "df", "p", "p_permutation", "untested"),
+]
+SMALLEST_PAIRS = 5
+"""Pairs that each of two rungs must have for the step between them to be tested: of 5 and 3 the exact p is never below 1/56."""
+PERMUTATIONS = 99_999
+"""Ways to deal the pairs out to two rungs up to which all are taken; beyond it, so many random ones are."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a rung says of a variant by one reading."""
+
+    rung: Rung
+    variant: Variant
+    endpoint: str
+    seeds: list[int]
+    differences: Floats
+    """In points, one a seed: the variant less its reference."""
+    reference: Floats
+    """The reference's values in percent, one for each of its seeds."""
+    floor: float
+    """Points, one test image: the least standard deviation of differences that counts."""
 
 
 def finished(rung: Rung, results: Path) -> bool:
@@ -44,46 +68,27 @@ def finished(rung: Rung, results: Path) -> bool:
     return True
 
 
-def table(ladder: Ladder, results: Path) -> pd.DataFrame:
-    """`ladder.csv`: a row for each finished rung and variant, in the ladder's order.
-
-    `accuracy` is the benchmark's mean, a fraction; `difference`, its standard deviation and its 95 % t interval are in points; `flop`
-    is what training one run takes, a multiply-add being two. Raises `UserError` where a rung's number of images is not its records'.
-    """
-    rows = [row for rung in ladder.rungs if finished(rung, results) for row in _rows(rung, ladder.endpoint, results)]
-    return rounded(pd.DataFrame(rows, columns=COLUMNS))
+def effects(ladder: Ladder, results: Path) -> list[Effect]:
+    """The effects of all finished rungs, in the ladder's order. Raises `UserError` where a rung's number of images is not its records'."""
+    return [one for rung in ladder.rungs if finished(rung, results) for one in _effects(rung, results)]
 
 
-def _rows(rung: Rung, endpoint: str, results: Path) -> list[dict[str, Any]]:
-    study, folder, settings = rung.study, results / rung.study.name, rung.reference.settings
+def _effects(rung: Rung, results: Path) -> list[Effect]:
+    folder = results / rung.study.name
     _check_images(rung, folder)
-    summary = read_table(folder / "summary.csv").set_index("variant").loc[rung.reference.name]
-    comparisons = read_table(folder / "comparisons.csv").set_index(["endpoint", "variant"]).loc[endpoint]
-    per_image = training_flop(settings.model, settings.width, test_set_of(study, folder).classes)
-    about = {
-        "study": study.name,
-        "benchmark": rung.reference.name,
-        "width": settings.width,
-        "images": rung.images,
-        "epochs": study.epochs,
-        "flop": float(per_image * rung.images * study.epochs),
-        "benchmark_n": int(summary["n"]),
-        "accuracy": summary[f"{endpoint}_mean"],
-        "accuracy_sd": summary[f"{endpoint}_sd"],
-    }
-    names = {
-        "n": "n",
-        "mean_difference": "difference",
-        "sd_difference": "sd_difference",
-        "t_low": "low",
-        "t_high": "high",
-    }
-    return [
-        about
-        | {"variant": one.name, "kind": one.kind}
-        | {ours: comparisons.loc[one.name, theirs] for theirs, ours in names.items()}
-        for one in rung.variants
-    ]
+    runs, floor, found = read_table(folder / "runs.csv"), resolution(test_set_of(rung.study, folder).images), []
+    for endpoint in READINGS:
+        values = by_seed(runs, endpoint)
+        for one in rung.variants:
+            ours, theirs = values[one.name], values[rung.reference.name]
+            seeds = sorted(ours.keys() & theirs.keys())
+            differences = np.array([ours[seed] - theirs[seed] for seed in seeds])
+            found.append(Effect(rung, one, endpoint, seeds, differences, _sorted(theirs), floor))
+    return found
+
+
+def _sorted(values: dict[int, float]) -> Floats:
+    return np.array([values[seed] for seed in sorted(values)])
 
 
 def _check_images(rung: Rung, folder: Path) -> None:
@@ -97,68 +102,120 @@ def _check_images(rung: Rung, folder: Path) -> None:
         )
 
 
-def trend(rows: pd.DataFrame) -> pd.DataFrame:
-    """`trend.csv`: for each kind, the slope of its effect over the benchmark's accuracy, in points for ten points of accuracy.
+def table(found: Sequence[Effect], results: Path) -> pd.DataFrame:
+    """`ladder.csv`: a row for each effect.
 
-    The straight line is that through all pairs of all rungs (least squares, each rung weighted by its number of pairs). Its standard
-    error takes each rung's own spread, with degrees of freedom by Satterthwaite (1946), because rungs differ in it; the accuracies
-    count as known. nan below `LEAST_RUNGS` rungs, and where a rung has too few pairs. `p_holm` is Holm's over the kinds, null
-    arms apart.
+    Differences, their standard deviation and 95 % t interval are in points, the reference's own mean and deviation fractions. `flop` is
+    what training one run takes, a multiply-add being two.
     """
-    found = [_slope(kind, own) for kind, own in rows.groupby("kind", sort=False)]
-    made = pd.DataFrame(found, columns=TREND_COLUMNS).astype(dict.fromkeys(TREND_COLUMNS[3:], float))
-    return rounded(_corrected(made))
+    return rounded(pd.DataFrame([_row(one, results) for one in found], columns=COLUMNS))
 
 
-def _slope(kind: str, own: pd.DataFrame) -> dict[str, Any]:
-    n, row = own["n"].to_numpy(float), {"kind": kind, "rungs": len(own), "pairs": int(own["n"].sum())}
-    accuracy = 10 * own["accuracy"].to_numpy(float)
-    if len(own) < LEAST_RUNGS or np.ptp(accuracy) == 0:
-        return row | dict.fromkeys(TREND_COLUMNS[3:], nan)
-    away = n * (accuracy - np.average(accuracy, weights=n))
-    return row | _weighted("slope", own, away / (away @ accuracy))
+def _row(one: Effect, results: Path) -> dict[str, Any]:
+    rung, settings = one.rung, one.rung.reference.settings
+    classes = test_set_of(rung.study, results / rung.study.name).classes
+    per_image = training_flop(settings.model, settings.width, classes)
+    compared = compare(one.differences, np.zeros_like(one.differences), one.floor)
+    return {
+        "study": rung.study.name,
+        "variant": one.variant.name,
+        "against": rung.reference.name,
+        "kind": one.variant.kind,
+        "width": settings.width,
+        "images": rung.images,
+        "epochs": rung.study.epochs,
+        "instruction_set": settings.instruction_set,
+        "flop": float(per_image * rung.images * rung.study.epochs),
+        "endpoint": one.endpoint,
+        "against_n": len(one.reference),
+        "against_mean": float(one.reference.mean()) / 100,
+        "against_sd": float(one.reference.std(ddof=1)) / 100 if len(one.reference) > 1 else nan,
+        "n": compared.n,
+        "mean_difference": compared.mean_difference,
+        "sd_difference": compared.sd_difference,
+        "t_low": compared.t_low,
+        "t_high": compared.t_high,
+    }
 
 
-def steps(ladder: Ladder, rows: pd.DataFrame) -> pd.DataFrame:
-    """`steps.csv`: how each kind's effect changes, in points, between two finished rungs that differ in one of `SCALES` alone.
+# -- from rung to rung -------------------------------------------------------------------------------------------------
 
-    The interval and the test are Welch's (1947), since rungs have fresh seeds and differ in spread; nan where a rung has too few
-    pairs. `p_holm` is Holm's over all of them, null arms apart.
+
+def steps(ladder: Ladder, found: Sequence[Effect]) -> pd.DataFrame:
+    """`steps.csv`: how each effect changes, in points, between two finished rungs that differ in one of `SCALES` alone.
+
+    Interval and `p` are Welch's (1947), since rungs differ in spread; `p_permutation` is exact (`permutation_p`). Neither the 95 % interval
+    nor a p is corrected for the other rows. `beside` names what else differs. Both are missing, and `untested` says why, where a rung
+    has fewer than `SMALLEST_PAIRS` pairs, or the rungs share seeds, of which these tests know nothing.
     """
-    found = []
+    rows = []
     for smaller, larger in combinations(ladder.rungs, 2):
-        for kind in dict.fromkeys(rows["kind"]):
-            setting = smaller.alone(larger, kind)
-            own = pd.concat([_of(rows, rung, kind) for rung in (smaller, larger)])
-            if setting is None or len(own) < 2:
+        for first in found:
+            if first.rung is not smaller:
                 continue
-            about = {"setting": setting, "smaller": smaller.study.name, "larger": larger.study.name, "kind": kind}
-            about |= {"from": int(own[setting].iloc[0]), "to": int(own[setting].iloc[1])}
-            found.append(about | _weighted("change", own, np.array([-1.0, 1.0])))
-    made = pd.DataFrame(found, columns=STEP_COLUMNS).astype(dict.fromkeys(STEP_COLUMNS[6:], float))
-    return rounded(_corrected(made))
+            step = smaller.step(larger, first.variant.kind)
+            others = [one for one in found if one.rung is larger]
+            same = [one for one in others if (one.variant.kind, one.endpoint) == (first.variant.kind, first.endpoint)]
+            if step is not None and same:
+                rows.append({"setting": step.setting, "beside": step.beside} | _step(step.setting, first, same[0]))
+    floats = ("change", "low", "high", "df", "p", "p_permutation")
+    return rounded(pd.DataFrame(rows, columns=STEP_COLUMNS).astype(dict.fromkeys(floats, float)))
 
 
-def _of(rows: pd.DataFrame, rung: Rung, kind: str) -> pd.DataFrame:
-    """The rung's row of a kind, or none."""
-    own = (rows["study"] == rung.study.name) & (rows["benchmark"] == rung.reference.name) & (rows["kind"] == kind)
-    return rows[own]
+def _step(setting: str, smaller: Effect, larger: Effect) -> dict[str, Any]:
+    shared, few = len(set(smaller.seeds) & set(larger.seeds)), min(len(smaller.seeds), len(larger.seeds))
+    reason = f"the rungs share {shared} seeds" if shared else ""
+    reason = f"fewer than {SMALLEST_PAIRS} pairs on a rung" if few < SMALLEST_PAIRS else reason
+    sizes = [{"images": one.rung.images} | one.rung.reference.settings.model_dump() for one in (smaller, larger)]
+    return {
+        "from": sizes[0][setting],
+        "to": sizes[1][setting],
+        "smaller": smaller.rung.study.name,
+        "larger": larger.rung.study.name,
+        "kind": smaller.variant.kind,
+        "endpoint": smaller.endpoint,
+        "n_smaller": len(smaller.seeds),
+        "n_larger": len(larger.seeds),
+        "shared_seeds": shared,
+        "change": round(float(larger.differences.mean() - smaller.differences.mean()), 9),
+        "untested": reason,
+        **({} if reason else _tests(smaller, larger)),
+    }
 
 
-def _weighted(name: str, own: pd.DataFrame, weights: np.ndarray) -> dict[str, float]:
-    """A weighted sum of rungs' effects with its interval and test, each rung by its own spread."""
-    n = own["n"].to_numpy(float)
-    if n.min() < SMALLEST_N:
-        return dict.fromkeys((name, "low", "high", "df", "p", "p_holm"), nan)
-    error = (own["high"] - own["low"]).to_numpy(float) / 2 / stats.t.isf(LEVEL / 2, n - 1)
-    parts = (weights * error) ** 2
-    value, df = float(weights @ own["difference"]), float(parts.sum() ** 2 / (parts**2 / (n - 1)).sum())
-    reach = float(stats.t.isf(LEVEL / 2, df)) * sqrt(parts.sum())
-    p = float(2 * stats.t.sf(abs(value) / sqrt(parts.sum()), df))
-    return {name: value, "low": value - reach, "high": value + reach, "df": df, "p": p, "p_holm": nan}
+def _tests(smaller: Effect, larger: Effect) -> dict[str, float]:
+    """Welch's interval and p for the change, and the exact p of a permutation test."""
+    samples = smaller.differences, larger.differences
+    errors = np.array([standard_error(own, one.floor) for own, one in zip(samples, (smaller, larger), strict=True)])
+    change, error = samples[1].mean() - samples[0].mean(), sqrt((errors**2).sum())
+    df = error**4 / sum(one**4 / (len(own) - 1) for one, own in zip(errors, samples, strict=True))
+    reach = float(stats.t.isf(LEVEL / 2, df)) * error
+    return {
+        "low": float(change - reach),
+        "high": float(change + reach),
+        "df": float(df),
+        "p": float(2 * stats.t.sf(abs(change) / error, df)),
+        "p_permutation": permutation_p(*samples),
+    }
 
 
-def _corrected(made: pd.DataFrame) -> pd.DataFrame:
-    family = made.index[made["kind"] != "null_arm"]
-    made.loc[family, "p_holm"] = holm(made.loc[family, "p"])
-    return made
+def permutation_p(one: Floats, other: Floats) -> float:
+    """The share of all ways to deal the values out to two groups of these sizes whose means are at least as far apart.
+
+    It assumes that the values come from one distribution where there is no difference, and nothing of its form.
+    """
+
+    def apart(first: Floats, second: Floats, axis: int) -> Floats:
+        return np.abs(first.mean(axis=axis) - second.mean(axis=axis)).round(
+            9
+        )  # accuracies are whole images: ties are ties
+
+    tested = stats.permutation_test(
+        (one, other),
+        apart,
+        alternative="greater",
+        n_resamples=PERMUTATIONS,
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    )
+    return float(tested.pvalue)

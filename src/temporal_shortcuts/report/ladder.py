@@ -1,35 +1,34 @@
-"""What results/ladder/ holds beside its tables: the figure, and in both languages the README and the blocks for the repository's."""
+"""What results/ladder/ shows beside its tables: the figure, and a page of narrow tables."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from temporal_shortcuts.analysis.ladder import LEAST_RUNGS
-from temporal_shortcuts.analysis.statistics import LEVEL
-from temporal_shortcuts.report import texts, wording
+from temporal_shortcuts.analysis.ladder import SMALLEST_PAIRS
+from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.report.figures import ladder as figures
-from temporal_shortcuts.report.figures.style import save, style
+from temporal_shortcuts.report.figures.style import KIND_NAMES, save, style
+from temporal_shortcuts.report.markdown import escape
+from temporal_shortcuts.report.numbers import difference, mean_sd, p_value, points
 from temporal_shortcuts.study.image_sets import image_set
-from temporal_shortcuts.study.ladder import BLOCKS, Ladder, Rung
-from temporal_shortcuts.study.published import EFFECTS, PROTOCOL, Effect
-
-SETTINGS = {"width": "宽度", "images": "训练图像数目", "epochs": "轮数", "epochs after the onset": "捷径开始后的轮数"}
-"""What rungs can differ in, and its Chinese name."""
+from temporal_shortcuts.study.ladder import READINGS, Ladder, Rung
+from temporal_shortcuts.study.published import EFFECTS, Effect
 
 
-def write(ladder: Ladder, table: pd.DataFrame, trend: pd.DataFrame, steps: pd.DataFrame, folder: Path) -> None:
-    """Write effect.svg, the READMEs and the blocks/ beside the tables, which they are made from."""
-    published = effects_of(ladder)
+def write(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame, folder: Path) -> None:
+    """Write effect.svg and README.md beside the tables, which they are made from."""
+    pending = [rung.study.name for rung in ladder.rungs if rung.study.name not in set(table["study"])]
     with style():
-        save(figures.effect(table, published), folder / "effect.svg", "Effects over the rungs of the ladder")
-    blocks = {name: f"ladder_{name}" for name in BLOCKS}
-    texts.write_pages(folder, "ladder", "ladder", blocks, partial(_context, ladder, table, trend, steps, published))
+        save(
+            figures.effect(table, effects_of(ladder), pending),
+            folder / "effect.svg",
+            "Effects over the width of the network",
+        )
+    write_atomically(folder / "README.md", page(ladder, table, steps).encode())
 
 
 def effects_of(ladder: Ladder) -> list[Effect]:
@@ -41,75 +40,110 @@ def effects_of(ladder: Ladder) -> list[Effect]:
     return [effect for effect in EFFECTS if (effect.kind, effect.onset, effect.strength) in ours]
 
 
-def _endpoint(ladder: Ladder, language: str) -> str:
-    """As the studies say it; where they do not say the same, as they have it at the head of a column."""
-    said = {wording.endpoint(rung.study, ladder.endpoint, language) for rung in ladder.rungs}
-    return said.pop() if len(said) == 1 else wording.endpoint_head(ladder.rungs[0].study, ladder.endpoint, language)
-
-
-def _after_onset(rung: Rung) -> str:
-    """How many epochs the rung's variants have after their onset."""
-    return ", ".join(
-        map(str, sorted({rung.study.epochs - one.onset for one in rung.variants if one.onset is not None}))
+def page(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame) -> str:
+    """The page in Markdown."""
+    return "\n".join(
+        [
+            f"# {escape(ladder.title)}",
+            "",
+            "![Effect of each shortcut over the network's width, as trained and recalibrated](effect.svg)",
+            "",
+            "*Paired difference in test accuracy of averaged weights, with its 95 % t interval.*",
+            "",
+            "## The rungs",
+            "",
+            *_table(
+                ("rung", "width", "images", "epochs", "instruction set", "seeds", "baseline, as trained"),
+                _rungs(ladder, table),
+            ),
+            "",
+            "Baseline: test accuracy, mean ± standard deviation over the seeds. Each rung is a study, with its own verdicts.",
+            "",
+            "## The effects",
+            "",
+            *_table(("rung", "shortcut", "n", *READINGS.values()), _effects(table)),
+            "",
+            "Difference from the rung's baseline in points, paired by seed (n pairs), with its 95 % t interval. *As trained*: averaged "
+            "weights with the batch-norm statistics that training left. *Recalibrated*: the same weights, with statistics gathered again "
+            "without a carry. *Mismatch*: the first less the second, seed by seed: what it costs to train with a carry and to be "
+            "evaluated without. The shortcuts of a rung share its baseline, so their effects are not independent of one another.",
+            "",
+            *_of_steps(steps),
+            "This page is a reading after the fact: it was chosen when the first four rungs had run. Tables: [ladder.csv](ladder.csv), "
+            "[steps.csv](steps.csv). How: [statistics](../../docs/statistics.md#the-ladder).",
+            "",
+        ]
     )
 
 
-def _tested(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of tests with the p that decides, which is Holm's but for a null arm, and whether the test could be done."""
+def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """The lines of a table, its first column text and the others numbers."""
+    heads = list(heads)
+    yield f"| {' | '.join(heads)} |"
+    yield f"| --- |{' ---: |' * (len(heads) - 1)}"
+    yield from (f"| {' | '.join(map(str, row))} |" for row in rows)
+
+
+def _rungs(ladder: Ladder, table: pd.DataFrame) -> Iterator[tuple[object, ...]]:
+    for rung in ladder.rungs:
+        about = (rung.reference.settings.width, f"{rung.images:,}", rung.study.epochs)
+        own = _of(table, rung)
+        own = own[own["endpoint"] == "averaged"]
+        if len(own):
+            row = own.iloc[0]
+            found = (row["against_n"], mean_sd(row["against_mean"], row["against_sd"]))
+        else:
+            found = ("", "not finished")
+        yield (
+            _link(rung.study.name) if len(own) else rung.study.name,
+            *about,
+            rung.reference.settings.instruction_set,
+            *found,
+        )
+
+
+def _of(table: pd.DataFrame, rung: Rung) -> pd.DataFrame:
+    return table[(table["study"] == rung.study.name) & (table["against"] == rung.reference.name)]
+
+
+def _link(study: str) -> str:
+    return f"[{study}](../{study}/README.md)"
+
+
+def _effects(table: pd.DataFrame) -> Iterator[tuple[object, ...]]:
+    for (study, _, kind), own in table.groupby(["study", "against", "kind"], sort=False):
+        by_reading = own.set_index("endpoint")
+        cells = [difference(*by_reading.loc[name, ["mean_difference", "t_low", "t_high"]]) for name in READINGS]
+        yield (_link(study), KIND_NAMES.get(kind, kind), own["n"].iloc[0], *cells)
+
+
+def _of_steps(steps: pd.DataFrame) -> list[str]:
+    if not len(steps):
+        return []
+    rows = [_step(row) for row in steps.to_dict("records")]
+    beside = dict.fromkeys(f"{row.smaller} to {row.larger}: {row.beside}" for row in steps.itertuples() if row.beside)
+    also = f" Beside that and the seeds, these rungs differ in: {'; '.join(beside)}." if beside else ""
     return [
-        row | {"known": math.isfinite(row["p"]), "decides": row["p" if row["kind"] == "null_arm" else "p_holm"]}
-        for row in rows.to_dict("records")
+        "## From rung to rung",
+        "",
+        *_table(("from, to", "changed", "shortcut", "reading", "change", "p (Welch)", "p (permutation)"), rows),
+        "",
+        "How the effect changes between two rungs that differ in width, images or epochs alone, in points. It is tested where both rungs "
+        f"have {SMALLEST_PAIRS} pairs or more and no seed in common: Welch's 95 % interval and p, and beside it the exact p of a "
+        f"permutation test. Neither the intervals nor the p are corrected for the number of rows.{also}",
+        "",
     ]
 
 
-def _differ(ladder: Ladder) -> list[str]:
-    """What the rungs differ in, of what the table shows."""
-    shown = {
-        "width": [rung.reference.settings.width for rung in ladder.rungs],
-        "images": [rung.images for rung in ladder.rungs],
-        "epochs": [rung.study.epochs for rung in ladder.rungs],
-        "epochs after the onset": [_after_onset(rung) for rung in ladder.rungs],
-    }
-    return [name for name, values in shown.items() if len(set(values)) > 1]
-
-
-def _context(
-    ladder: Ladder,
-    table: pd.DataFrame,
-    trend: pd.DataFrame,
-    steps: pd.DataFrame,
-    published: list[Effect],
-    language: str,
-    prefix: str,
-) -> dict[str, Any]:
-    done = set(zip(table["study"], table["benchmark"], strict=True))
-    rungs = []
-    for rung in ladder.rungs:
-        name = rung.study.name, rung.reference.name
-        own = table[(table["study"] == name[0]) & (table["benchmark"] == name[1])].to_dict("records")
-        about = own[0] if name in done else None
-        rungs.append({"rung": rung, "after": _after_onset(rung), "rows": own if about else [], "about": about})
-    finished = [one for one in rungs if one["about"]]
-    return {
-        "language": language,
-        "prefix": prefix,
-        "names": {"null_arm": {"en": "null arm", "zh": "空白对照"}[language]},
-        "ladder": ladder,
-        "rungs": rungs,
-        "finished": finished,
-        "highest": max(finished, key=lambda one: one["about"]["accuracy"]),
-        "kinds": list(dict.fromkeys(variant.kind for rung in ladder.rungs for variant in rung.variants)),
-        "endpoint": _endpoint(ladder, language),
-        "differ": _differ(ladder),
-        "settings": {name: {"en": name, "zh": chinese}[language] for name, chinese in SETTINGS.items()},
-        "steps": [_tested(own) for _, own in steps.groupby(["smaller", "larger"], sort=False)],
-        "trends": _tested(trend),
-        "published": [asdict(one) | {"after": PROTOCOL.epochs - one.onset} for one in published],
-        "sides": [
-            {"kind": kind, "below": int((own["high"] < 0).sum()), "above": int((own["low"] > 0).sum())}
-            for kind, own in table.groupby("kind", sort=False)
-            if kind != "null_arm"
-        ],
-        "least": LEAST_RUNGS,
-        "level": LEVEL,
-    }
+def _step(row: dict[str, Any]) -> tuple[object, ...]:
+    between = f"{row['smaller']}, {row['larger']}"
+    changed = f"{row['setting']} {row['from']:,} to {row['to']:,}"
+    about = (between, changed, KIND_NAMES.get(row["kind"], row["kind"]), READINGS[row["endpoint"]])
+    if row["untested"]:
+        return (*about, points(row["change"]), "not tested", row["untested"])
+    return (
+        *about,
+        difference(row["change"], row["low"], row["high"]),
+        p_value(row["p"]),
+        p_value(row["p_permutation"]),
+    )

@@ -12,26 +12,28 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from temporal_shortcuts.study.declared import Declared, Distinct, Endpoint, StudyName, Whole
+from temporal_shortcuts.study.declared import Declared, Distinct, StudyName, Whole
 from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.model import Study, Variant, plain
-from temporal_shortcuts.study.outputs import pages_of
 from temporal_shortcuts.study.reading import Source, nearest, read
 from temporal_shortcuts.study.validation import declared_as
 
 FILE = Path("studies", "ladder.yaml")
 """Seen from the root of a clone. It is no study."""
-NEEDED = ("study.json", "comparisons.csv", "summary.csv", "metrics.csv")
+NEEDED = ("study.json", "runs.csv", "metrics.csv")
 """What a rung is read from, in its study's results."""
-BLOCKS = ("headline", "figure", "discussion")
-"""Its blocks for the repository's READMEs."""
-FILES = ("ladder.csv", "trend.csv", "steps.csv", "effect.svg", *pages_of(BLOCKS))
+FILES = ("ladder.csv", "steps.csv", "effect.svg", "README.md")
 """What is made of them, in results/ladder/."""
+READINGS = {"averaged": "as trained", "re_estimated": "recalibrated", "mismatch": "mismatch"}
+"""The endpoints by which rungs are read: averaged weights, with the batch-norm statistics that training left or with recalibrated
+ones, and what the difference of these two is for the variant more than for the baseline."""
 SCALES = ("width", "images", "epochs")
 """What a rung can be larger in."""
 _WITH_EPOCHS = {"schedule_epochs", "average_from", "onset"}
-_WITHOUT_EFFECT = {"instruction_set", "device", "compile", "evaluate_with_carry"}
-"""They change the last bits, or what is evaluated beside the endpoints, and no distribution."""
+_ARITHMETIC = {"instruction_set", "device", "compile"}
+"""They change the last bits, and no distribution."""
+_BESIDE = {"evaluate_with_carry", "extra_evaluations"}
+"""They change what is evaluated beside the readings."""
 
 
 class RungKeys(Declared):
@@ -44,8 +46,17 @@ class RungKeys(Declared):
 
 class LadderKeys(Declared):
     title: Annotated[str, Field(min_length=1, max_length=200)] = Field(description="the question, in one sentence")
-    endpoint: Endpoint = Field(description="the number of a run by which all rungs are compared")
     rungs: Annotated[list[RungKeys], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Step:
+    """From one rung to another."""
+
+    setting: str
+    """The one of `SCALES` that is another."""
+    beside: str
+    """What else is, in words: settings of the arithmetic, and what goes with the epochs."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +73,21 @@ class Rung:
     def reference(self) -> Variant:
         return self.variants[0].reference
 
-    def alone(self, other: Rung, kind: str) -> str | None:
-        """The one of `SCALES` by which alone their variants of a kind differ; None where more differs, or one of the rungs has none.
+    def step(self, other: Rung, kind: str) -> Step | None:
+        """What sets the rungs' variants of a kind apart, if it is one of `SCALES` alone; None where more is, or a rung has none.
 
         With a run's length goes when its shortcut begins, its learning rate ends and its weights are averaged.
         """
         ours, theirs = self._conditions(kind), other._conditions(kind)
         if not ours or not theirs:
             return None
-        differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)} - _WITHOUT_EFFECT
-        differing -= _WITH_EPOCHS if "epochs" in differing else set()
-        return differing.pop() if len(differing) == 1 and differing <= set(SCALES) else None
+        differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)} - _BESIDE
+        beside = differing & (_ARITHMETIC | (_WITH_EPOCHS if "epochs" in differing else set()))
+        scales = differing - beside
+        if len(scales) != 1 or not scales <= set(SCALES):
+            return None
+        said = [f"{key} {ours.get(key)} to {theirs.get(key)}" for key in sorted(beside)]
+        return Step(scales.pop(), ", ".join(said))
 
     def _conditions(self, kind: str) -> dict[str, Any]:
         """All that bears on the accuracies of the rung's variant of a kind, and of its reference; empty if it has none."""
@@ -91,7 +106,6 @@ class Rung:
 @dataclass(frozen=True)
 class Ladder:
     title: str
-    endpoint: str
     rungs: list[Rung]
 
 
@@ -104,9 +118,9 @@ def read_ladder(path: Path, study_named: Callable[[str], tuple[Path, Study]]) ->
         file, study = study_named(one.study)
         variants = [_variant(study, name, index, place, source) for place, name in enumerate(one.variants)]
         rung = Rung(study, file, one.images, variants)
-        _check(rung, keys.endpoint, index, source)
+        _check(rung, index, source)
         rungs.append(rung)
-    return Ladder(keys.title, keys.endpoint, rungs)
+    return Ladder(keys.title, rungs)
 
 
 def rungs_of(path: Path) -> list[str]:
@@ -124,7 +138,7 @@ def _variant(study: Study, name: str, rung: int, place: int, source: Source) -> 
     return study.variants[name]
 
 
-def _check(rung: Rung, endpoint: str, index: int, source: Source) -> None:
+def _check(rung: Rung, index: int, source: Source) -> None:
     key, study = ("rungs", index), rung.study
     if study.evaluated != "test":
         found = f"found {study.name!r}, whose accuracies are of {study.evaluated} images"
@@ -135,8 +149,6 @@ def _check(rung: Rung, endpoint: str, index: int, source: Source) -> None:
         source.refuse((*key, "variants"), f"they are compared with {found}; name variants of one reference.")
     if len(set(kinds)) < len(kinds):
         source.refuse((*key, "variants"), f"their kinds are {', '.join(kinds)}; name one variant of each kind.")
-    if endpoint in ("averaged", "re_estimated") and rung.study.protocol.average_from is None:
-        needs = (
-            f"but the study {rung.study.name} averages no weights; give its protocol average_from, or choose another."
-        )
-        source.refuse(("endpoint",), f"found {endpoint!r}, {needs}")
+    if study.protocol.average_from is None:
+        found = f"found {study.name!r}, which averages no weights"
+        source.refuse((*key, "study"), f"{found}; give its protocol average_from, or leave the rung out.")

@@ -156,7 +156,7 @@ def sweep(study: Study, tables: Tables) -> Figure:
     reach = max(abs(limit) for limit in span((value, value) for value in shown))
     draw = _a_map_a_kind if len(kinds) <= MOST_MAPS else _one_map
     figure, maps, is_sparse = draw(study, cells, rows, reach)
-    label = wrapped("difference from the benchmark (points)", 0.6 * figure.get_figheight(), 10)
+    label = wrapped("difference from the baseline (points)", 0.6 * figure.get_figheight(), 10)
     bar = figure.colorbar(maps[0].collections[0], ax=maps, label=label, extend="both", shrink=0.9)
     bar.outline.set_visible(False)
     note_scale(

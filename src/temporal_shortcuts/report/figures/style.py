@@ -54,9 +54,9 @@ PUBLISHED = {"marker": "D", "facecolors": "white", "edgecolors": "black", "linew
 
 KIND_NAMES = {
     **{name: f"{name} (control)" for name, kind in KINDS.items() if kind.role == "control"},
-    "null_arm": "null arm",
+    "null_arm": "A/A control",
     "learning_rate": "learning rate",
-    "reference": "benchmark",
+    "reference": "baseline",
     "other": "other",
 }
 
@@ -180,11 +180,11 @@ def looks_of(study: Study, names: list[str]) -> dict[str, dict[str, Any]]:
     for index, name in enumerate(names):
         shade = 2 * index / (len(names) - 1) - 1 if len(names) > 1 else 0.0
         style_, marker = LINE_STYLES[index % len(LINE_STYLES)], MARKERS[index // len(LINE_STYLES) % len(MARKERS)]
-        looks[name] = {"color": _shaded(colour_of(study, name), shade), "linestyle": style_, "marker": marker}
+        looks[name] = {"color": shaded(colour_of(study, name), shade), "linestyle": style_, "marker": marker}
     return looks
 
 
-def _shaded(colour: str, shade: float) -> str:
+def shaded(colour: str, shade: float) -> str:
     """A colour from darker (-1) over itself (0) to lighter (1)."""
     other, part = ("white", 0.55 * shade) if shade > 0 else ("black", -0.55 * shade)
     own, towards = to_rgb(colour), to_rgb(other)
