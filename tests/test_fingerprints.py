@@ -168,6 +168,7 @@ KEEP: list[tuple[Key, Any]] = [
     (("claims",), []),
     (("endpoint",), "averaged"),
     (("margin",), 0.3),
+    (("variances",), "moderated"),
     (("data", "name"), "Another"),
     (("data", "path"), "/tmp/a.tar.gz"),
     (("data", "urls"), ["https://example.org/a.tar.gz"]),

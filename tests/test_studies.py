@@ -134,7 +134,7 @@ REQUIRED = [
     *(("data", key) for key in ("source", "checksum")),
     *(("variants", "rich", "shortcut", key) for key in ("kind", "strength", "onset")),
     *(("grid", key) for key in ("kinds", "strengths", "onsets")),
-    *(("claims", 0, key) for key in ("id", "text", "test", "variant", "than")),
+    *(("claims", 0, key) for key in ("id", "test", "variant", "than")),
     *(("claims", *key) for key in ((1, "than"), (2, "among"), (3, "threshold"))),
 ]
 
@@ -154,7 +154,7 @@ def test_a_missing_key_is_named(key: Key) -> None:
 
 
 def test_a_study_is_as_short_as_it_can_be() -> None:
-    """The defaults are the published protocol, the first variant is the benchmark, and names are labels."""
+    """The defaults are the published protocol, the first variant is the benchmark, and labels follow from settings."""
     data = {"source": "digits", "checksum": "sha256:" + "0" * 64}
     study = resolve({"study": "mine", "data": data, "seeds": [0], "variants": {"one": {}, "two": {"width": 8}}})
     assert sound(study)
@@ -162,10 +162,10 @@ def test_a_study_is_as_short_as_it_can_be() -> None:
         "mine",
         "one",
         "one",
-        "two",
+        "width 8",
     )
     assert study.protocol == read_study(ROOT / "config.yaml").protocol
-    assert study.scale == "width 64, 50 epochs, digits"
+    assert study.scale == "width 64, 50 epochs, digits (scikit-learn)"
 
 
 @pytest.mark.parametrize("holder", HOLDERS, ids=str)
@@ -200,7 +200,7 @@ def test_shipped_studies_are_right_and_an_onset_beyond_their_epochs_is_not(name:
     config = Source(read(ROOT / name), [ROOT / name]).config
     study = resolve(config)
     assert sound(study)
-    assert read_study(ROOT / name).text() == study.text()
+    assert read_study(ROOT / name).runs == study.runs
     for variant in study.variants.values():
         shortcut = (config["variants"].get(variant.name) or {}).get("shortcut")
         for onset in (study.epochs, study.epochs + 1, 100_000) if shortcut else ():
@@ -257,11 +257,11 @@ def test_no_variant_can_have_the_name_of_a_missing_value(name: str) -> None:
     ["$5 to $7 a run", "batch | res", "0.01", "null", "a*b <i> _c_", "Ünïcode, ½ µ ≥ → −1 “x” …", "Ωβ, Ж", "x" * 40],
 )
 def test_text_that_figures_can_show_is_accepted(text: str) -> None:
-    study = resolve(changed(overlaid({"scale": text}), ("variants", "rich", "label"), text))
-    assert (study.variants["rich"].label, study.scale) == (text, text)
+    study = resolve(changed(overlaid({"data": {"name": text}}), ("variants", "rich", "label"), text))
+    assert (study.variants["rich"].label, study.data.name) == (text, text)
 
 
-@pytest.mark.parametrize("key", [("variants", "rich", "label"), ("scale",)], ids=str)
+@pytest.mark.parametrize("key", [("variants", "rich", "label"), ("data", "name")], ids=str)
 def test_text_that_figures_cannot_show_is_refused(key: Key) -> None:
     name = ".".join(key)
     for text, sign in {

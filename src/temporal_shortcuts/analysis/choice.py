@@ -98,16 +98,14 @@ def _declared(study: Study, candidate: Variant, data: Mapping[str, Any]) -> dict
     variants: dict[str, Any] = {}
     claims = []
     for schedule in confirm.schedules or [own]:
-        suffix, words = ("", "") if schedule == own else (f"-schedule-{schedule}", f", schedule of {schedule} epochs")
+        suffix = "" if schedule == own else f"-schedule-{schedule}"
         names = [f"{variant.name}{suffix}" for variant in (benchmark, candidate)]
-        labels = [f"{variant.label}{words}" for variant in (benchmark, candidate)]
         settings = benchmark.settings.model_copy(update={"schedule_epochs": schedule})
         changed = _changed(settings, study.protocol)
         shortcut = plain(candidate.shortcut)
-        variants[names[0]] = {"label": labels[0], **changed, "against": None}
-        variants[names[1]] = {"label": labels[1], **changed, "against": names[0], "shortcut": shortcut}
-        text = f"{labels[1]} beats {labels[0]}"
-        claims.append({"id": f"gain{suffix}", "text": text, "test": "better", "variant": names[1], "than": names[0]})
+        variants[names[0]] = changed | {"against": None}
+        variants[names[1]] = changed | {"against": names[0], "shortcut": shortcut}
+        claims.append({"id": f"gain{suffix}", "test": "better", "variant": names[1], "than": names[0]})
     kept = {key: data[key] for key in sorted(Data.model_fields.keys() & data.keys()) if data[key] is not None}
     del kept["validation_per_class"]
     defaults = {key: StudyKeys.model_fields[key].default for key in ("endpoint", "margin", "tolerance")}

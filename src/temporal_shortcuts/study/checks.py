@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from temporal_shortcuts.study.declared import Claim, Protocol, Shortcut
 from temporal_shortcuts.study.endpoints import CONTRASTS
 from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study, Variant
-from temporal_shortcuts.study.reading import Key, Source, nearest, short
+from temporal_shortcuts.study.reading import Key, Source, at, nearest, short
 
 RESERVED = (
     *("all", "data", "prepare", "segment", "record", "records", "collect", "analyse", "tables"),
@@ -44,7 +44,8 @@ def check(study: Study, source: Source) -> None:
             ("study",), "found 'ladder', whose results are those of the ladder of studies; give it another name."
         )
     _check_protocol(study, source)
-    _check_drawn(study.scale, ("scale",), source)
+    for key in (("data", "name"), *(("variants", name, "label") for name in study.variants)):
+        _check_drawn(key, source)
     for variant in study.variants.values():
         _check_variant(variant, study, source)
     images = image_set(study.data)
@@ -52,7 +53,6 @@ def check(study: Study, source: Source) -> None:
         most = images.training_images - images.classes * (study.data.validation_per_class or 0)
         check_full_batches(study, min(most, images.classes * (study.data.images_per_class or most)), source)
     _check_case(study, source)
-    _check_known(study.benchmark, study, ("benchmark",), source)
     for variant in study.variants.values():
         _check_comparison(variant, study, source)
     _check_claims(study, source)
@@ -110,7 +110,6 @@ def _check_variant(variant: Variant, study: Study, source: Source) -> None:
         source.refuse(
             key, f"a variant cannot be named {variant.name!r}, which tables have for a missing value; rename it."
         )
-    _check_drawn(variant.label, (*key, "label"), source)
     if settings.schedule_epochs < settings.epochs:
         own = source.holds((*key, "schedule_epochs"))
         lasts = f"but the run has {settings.epochs} epochs, and after its schedule a cosine rises again"
@@ -132,10 +131,11 @@ def check_full_batches(study: Study, images: int, source: Source | None = None) 
             (source or Source({})).refuse(("variants", variant.name, "shortcut"), sentence)
 
 
-def _check_drawn(text: str, key: Key, source: Source) -> None:
-    """Labels and the scale are in figures."""
-    shown = len(DRAWN.match(text)[0])
-    if shown < len(text):
+def _check_drawn(key: Key, source: Source) -> None:
+    """What a study calls its variants and images is in figures."""
+    text = at(source.config, key)
+    shown = len(DRAWN.match(text)[0]) if isinstance(text, str) else None
+    if shown is not None and shown < len(text):
         sentence = f"but the figures' font cannot show {text[shown]!r}; write Latin, Greek or Cyrillic letters."
         source.refuse(key, f"found {short(text)}, {sentence}")
 
@@ -154,7 +154,7 @@ def _check_comparison(variant: Variant, study: Study, source: Source) -> None:
     name, against, key = variant.name, variant.against, ("variants", variant.name, "against")
     if against is None:
         return
-    _check_known(against, study, key, source)
+    check_known(against, study.variants, key, source)
     if against == name:
         source.refuse(key, f"found {name!r}, but a variant cannot be compared with itself; name another, or null.")
     chain = [name]
@@ -176,9 +176,10 @@ def _check_seeds(one: Variant, other: Variant, key: Key, source: Source) -> None
         source.refuse(key, f"{one.name!r} has the seeds {short(one.seeds)}, {needs}")
 
 
-def _check_known(name: str, study: Study, key: Key, source: Source) -> None:
-    if name not in study.variants:
-        allowed = list(study.variants)
+def check_known(name: str, variants: Mapping[str, Variant], key: Key, source: Source) -> None:
+    """Refuse the name of a variant that there is none of."""
+    if name not in variants:
+        allowed = list(variants)
         some = ", ".join(allowed[:12]) + (f" and {len(allowed) - 12} others" if len(allowed) > 12 else "")
         source.refuse(key, f"found {short(name)}{nearest(name, allowed)}, but it must be one of the variants {some}.")
 
@@ -205,10 +206,10 @@ def _check_claims(study: Study, source: Source) -> None:
                 f"found {claim.endpoint!r}, a difference of two accuracies, but the test {test} needs an accuracy."
             )
             source.refuse((*key, "endpoint"), sentence)
-        _check_known(claim.variant, study, (*key, "variant"), source)
+        check_known(claim.variant, study.variants, (*key, "variant"), source)
         rivals = dict(_rivals(claim))
         for where, name in rivals.items():
-            _check_known(name, study, (*key, *where), source)
+            check_known(name, study.variants, (*key, *where), source)
             _check_seeds(study.variants[claim.variant], study.variants[name], key, source)
         if rivals and set(rivals.values()) == {claim.variant}:
             found = short(getattr(claim, needed))

@@ -149,7 +149,7 @@ class Shortcut(Declared):
 class VariantKeys(Settings):
     """A variant as it is declared: what is not given is the protocol's."""
 
-    label: _text(80) | None = Field(None, description="how texts and figures call it; its name if not given")
+    label: _text(80) | None = Field(None, description="how texts and figures call it; from its settings if not given")
     published: Number | None = Field(None, ge=0, le=1, description="test accuracy in the published report, a fraction")
     against: str | None = Field(
         None, description="the variant it is compared with, instead of the benchmark; null for none"
@@ -170,7 +170,7 @@ class Claim(Declared):
     """A statement that can be tested, written down before any run."""
 
     id: ClaimName
-    text: _text(300)
+    text: _text(300) | None = Field(None, description="the statement in words; from its test and variants if not given")
     test: Literal["better", "not_better", "negligible", "best_of", "fails_to_converge"]
     variant: str
     than: str | None = None

@@ -30,6 +30,8 @@ class Kind:
     """Whether its strength falls until the last epoch, so that what it does depends on a run's length."""
     colour: str = "#56B4E9"
     """In figures. Candidates share one: a panel or a label tells them apart."""
+    label: str | None = None
+    """What a label calls it; its name if not given."""
     chinese: str | None = None
     """What Chinese texts call it; its name if not given."""
 
@@ -45,8 +47,16 @@ KINDS = {
     "one_block": Kind(full_batches=2, chinese="每批随机一个块（one_block）"),
     "learnt": Kind(strength=False, full_batches=2, chinese="学习得到的强度（learnt）"),
     "same_image": Kind(full_batches=1, epochs=2, chinese="同一图像（same_image）"),
-    "shuffled": Kind("control", full_batches=2, colour="#CC79A7", chinese="打乱顺序的 batch_res（对照）"),
+    "shuffled": Kind(
+        "control", full_batches=2, colour="#CC79A7", label="shuffled carry", chinese="打乱顺序的 batch_res（对照）"
+    ),
     "noise": Kind("control", full_batches=2, colour="#4A2C6B", chinese="同均值同方差的噪声（对照）"),
-    "one_bit": Kind("null_arm", strength=False, chinese="空白对照（只翻转一个权重的最低位）"),
-    "fresh_order": Kind("null_arm", strength=False, stream=True, chinese="空白对照（换一组数据顺序与增强）"),
+    "one_bit": Kind("null_arm", strength=False, label="one bit flipped", chinese="空白对照（只翻转一个权重的最低位）"),
+    "fresh_order": Kind(
+        "null_arm",
+        strength=False,
+        stream=True,
+        label="another order of the images",
+        chinese="空白对照（换一组数据顺序与增强）",
+    ),
 }

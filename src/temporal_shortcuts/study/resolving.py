@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from temporal_shortcuts.study.checks import check, check_shortcut, too_late
+from temporal_shortcuts.study.checks import check, check_known, check_shortcut, too_late
 from temporal_shortcuts.study.declared import Data, Grid, Protocol, Running, Settings, Shortcut, StudyKeys, VariantKeys
 from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.kinds import KINDS
+from temporal_shortcuts.study.labels import claim_text, labels
 from temporal_shortcuts.study.model import Study, Variant
 from temporal_shortcuts.study.reading import Source, at, nearest
 from temporal_shortcuts.study.validation import declared
@@ -30,6 +32,9 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Stud
     variants: dict[str, Variant] = {}
     for name, one in given.items():
         variants[name] = _variant(name, one, keys, benchmark, variants, source)
+    check_known(benchmark, variants, ("benchmark",), source)
+    for name, label in labels(variants, benchmark, source).items():
+        variants[name] = replace(variants[name], label=label)
     data = keys.data.model_copy(update={"name": keys.data.name or image_set(keys.data).name})
     study = Study(
         keys.study,
@@ -49,7 +54,10 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Stud
         Running(**{key: getattr(keys, key) for key in Running.model_fields}),
     )
     check(study, source)
-    return study
+    texts = [claim_text(claim, variants, study.endpoint, source) for claim in study.claims]
+    return replace(
+        study, claims=[claim.model_copy(update={"text": text}) for claim, text in zip(study.claims, texts, strict=True)]
+    )
 
 
 def _variants(keys: StudyKeys, source: Source) -> Iterator[tuple[str, VariantKeys]]:
@@ -92,8 +100,7 @@ def _grid(grid: Grid, epochs: int, source: Source) -> Iterator[tuple[str, Varian
                 f"it makes a variant {name!r} more than once; leave one strength out, or write it as a variant.",
             )
         seen.add(name)
-        label = f"{kind}, strength {strength:g}, after {onset} epochs"
-        yield name, VariantKeys(label=label, shortcut=Shortcut(kind=kind, strength=strength, onset=onset))
+        yield name, VariantKeys(shortcut=Shortcut(kind=kind, strength=strength, onset=onset))
 
 
 def _variant(
@@ -112,7 +119,7 @@ def _variant(
     default = None if name == benchmark else benchmark
     return Variant(
         name,
-        keys.label or name,
+        name,
         keys.seeds or study.seeds,
         keys.against if "against" in keys.model_fields_set else default,
         keys.published,

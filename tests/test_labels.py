@@ -1,0 +1,150 @@
+"""Labels and claims' texts say what the runs have: from the settings, or in a person's words while these hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from synthetic import ROOT
+
+from temporal_shortcuts.api import read_study
+from temporal_shortcuts.study import Study
+
+DATA = {"source": "digits", "checksum": "sha256:" + "0" * 64}
+LATE = {"kind": "batch_res", "strength": 0.05, "onset": 2}
+
+
+def own(**keys: Any) -> Study:
+    return read_study({"study": "own", "data": DATA, "seeds": [0], **keys})
+
+
+def labels(study: Study) -> dict[str, str]:
+    return {name: variant.label for name, variant in study.variants.items()}
+
+
+def written(folder: Path, name: str, **keys: Any) -> Path:
+    path = folder / name
+    path.write_text(yaml.safe_dump(keys, sort_keys=False))
+    return path
+
+
+def test_a_study_on_top_of_the_published_one_is_called_what_it_has(tmp_path: Path):
+    """Before, tables said "learning rate 0.001" and "batch_res after 41 epochs" of a study of three epochs."""
+    variants = {"lr_0.001": {"learning_rate": 0.002}, "batch_res_late": {"shortcut": LATE}, "epoch_res_late": None}
+    claims = {"claims": read_study(ROOT / "config.yaml").resolved["claims"][:4]}
+    head = {"study": "mine", "extends": str(ROOT / "config.yaml"), "protocol": {"epochs": 3}}
+    mine = read_study(written(tmp_path, "mine.yaml", **head, variants=variants, claims=claims["claims"]))
+    assert labels(mine)["lr_0.001"] == "learning rate 0.002"
+    assert labels(mine)["batch_res_late"] == "batch_res after 2 epochs"
+    assert mine.claims[0].text == "Of the learning rates 0.001, 0.01 and 0.1, 0.01 gives the best accuracy", "by hand"
+    inherited = read_study(
+        written(tmp_path, "theirs.yaml", **head, variants=variants | {"epoch_res_late": {"shortcut": {"onset": 2}}})
+    )
+    texts = {claim.id: claim.text for claim in inherited.claims}
+    assert texts["lr_0.01_best"] == "the baseline beats learning rate 0.002 and learning rate 0.1"
+    assert texts["epoch_res_start_fails"] == "epoch_res from the start does not converge"
+    assert texts["batch_res_late_gain"] == "batch_res after 2 epochs beats the baseline"
+
+
+BASE = {
+    "study": "base",
+    "data": DATA,
+    "seeds": [0],
+    "protocol": {"learning_rate": 0.01},
+    "variants": {
+        "one": {"label": "a rate of 0.01"},
+        "two": {"label": "twice as wide", "width": 128},
+        "three": {"width": 32},
+    },
+    "claims": [
+        {"id": "a", "text": "Width 128 beats a rate of 0.01", "test": "better", "variant": "two", "than": "one"},
+        {"id": "b", "text": "Wider is better", "test": "better", "variant": "two", "than": "one"},
+        {"id": "c", "test": "negligible", "variant": "three", "than": "one", "endpoint": "final"},
+    ],
+}
+BOTH = ["a rate of 0.01", "twice as wide"]
+SAID = ["Width 128 beats a rate of 0.01", "Wider is better"]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "expected", "texts"),
+    [
+        ({}, BOTH, SAID),
+        ({"protocol": {"device": "cpu"}, "seeds": [3]}, BOTH, SAID),
+        ({"protocol": {"learning_rate": 0.1}}, ["baseline", "width 128"], ["width 128 beats the baseline", "Wider is better"]),
+        ({"variants": {"two": {"width": 16}}}, ["a rate of 0.01", "width 16"], ["width 16 beats a rate of 0.01"] * 2),
+        ({"variants": {"two": {"label": "narrow", "width": 16}}}, ["a rate of 0.01", "narrow"], ["narrow beats a rate of 0.01"] * 2),
+        ({"variants": {"two": {"momentum": 0}}}, [BOTH[0], "width 128, no momentum"], ["width 128, no momentum beats a rate of 0.01"] * 2),
+        ({"protocol": {"epochs": 10}}, ["baseline", "width 128"], SAID),
+    ],
+)  # fmt: skip
+def test_words_hold_for_the_settings_beside_them(overlay: Any, expected: list[str], texts: list[str], tmp_path: Path):
+    written(tmp_path, "base.yaml", **BASE)
+    study = read_study(written(tmp_path, "mine.yaml", extends="base.yaml", study="mine", **overlay))
+    assert list(labels(study).values())[:2] == expected
+    assert [claim.text for claim in study.claims[:2]] == texts
+    assert (
+        study.claims[2].text == f"width 32 is equivalent to {expected[0].replace('baseline', 'the baseline')} by final"
+    )
+    asked = read_study(tmp_path / "base.yaml", overlay)  # as with --config
+    assert (labels(asked), [claim.text for claim in asked.claims]) == (labels(study), [c.text for c in study.claims])
+
+
+def test_a_label_says_all_that_sets_a_variant_apart():
+    study = own(
+        protocol={"schedule_epochs": 50},
+        variants={
+            "base": {},
+            "plain": {"momentum": 0, "weight_decay": 0, "augmentation": {"crop_padding": 0, "flip": False}},
+            "other": {"optimizer": "adamw", "learning_rate": 0.001, "schedule_epochs": 200, "against": None},
+            "slip": {"shortcut": {"kind": "epoch_res", "strength": 0.05, "onset": 0, "accounting": "published"}},
+            "mean": {"shortcut": {"kind": "epoch_res", "strength": 0.05, "onset": 1}, "against": "other"},
+            "strong": {"shortcut": LATE | {"strength": 1}, "label_smoothing": 0.1},
+            "weak": {"shortcut": LATE},
+            "noise": {"shortcut": LATE | {"kind": "noise"}},
+            "order": {"shortcut": {"kind": "fresh_order", "onset": 0, "stream": 2}},
+            "bit": {"shortcut": {"kind": "one_bit", "onset": 3}},
+        },
+        grid={"kinds": ["mixed"], "strengths": [0.05, 0.2], "onsets": [4]},
+    )
+    assert labels(study) == {
+        "base": "baseline",
+        "plain": "no momentum, no weight decay, no random crops, no flips",
+        "other": "baseline, learning rate 0.001, schedule of 200 epochs, AdamW",
+        "slip": "epoch_res, published accounting, from the start",
+        "mean": "epoch_res, corrected, after 1 epoch",
+        "strong": "batch_res, strength 1, after 2 epochs, label smoothing 0.1",
+        "weak": "batch_res, strength 0.05, after 2 epochs",
+        "noise": "noise after 2 epochs",
+        "order": "A/A control (another order of the images, stream 2, from the start)",
+        "bit": "A/A control (one bit flipped after 3 epochs)",
+        "mixed-0.05-4": "mixed, strength 0.05, after 4 epochs",
+        "mixed-0.2-4": "mixed, strength 0.2, after 4 epochs",
+    }
+
+
+@pytest.mark.parametrize(
+    "variants",
+    [
+        {"one": {"label": "same"}, "two": {"label": "same", "width": 8}},
+        {"one": {}, "two": {"label": "baseline", "width": 8}},
+        {"one": {"label": "same (two)"}, "two": {"label": "same", "width": 8}, "three": {"label": "same", "width": 9}},
+        {"one": {}, "two": {"shortcut": LATE}, "three": {"label": "batch_res after 2 epochs", "width": 8}},
+    ],
+)  # fmt: skip
+def test_two_variants_are_told_apart(variants: dict[str, Any]):
+    study = own(variants=variants)
+    assert len(set(labels(study).values())) == len(variants)
+    twice = [name for name, variant in variants.items() if variant.get("label") == "same"]
+    assert len(twice) < 2 or all(study.variants[name].label.startswith(f"same ({name})") for name in twice)
+
+
+def test_every_label_and_text_is_in_study_json_and_no_fingerprint_has_them():
+    plain, named = (
+        own(variants={"one": {}, "two": {"width": 8}}),
+        own(variants={"one": {"label": "A"}, "two": {"width": 8, "label": "B"}}),
+    )
+    assert [variant["label"] for variant in named.resolved["variants"].values()] == ["A", "B"]
+    assert [run.fingerprint for run in plain.runs] == [run.fingerprint for run in named.runs]
