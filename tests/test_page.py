@@ -269,7 +269,7 @@ def test_hovering_shows_the_numbers(page: browser.Browser) -> None:
     metrics = read(DEMO)[1].metrics
     last = metrics[(metrics["variant"] == "benchmark") & (metrics["epoch"] == 10)]["test_accuracy"].mean()
     assert "epoch 10" in shown
-    assert f"benchmark (learning rate 0.01) : {100 * last:.4g}" in shown
+    assert f"baseline : {100 * last:.4g}" in shown
 
 
 @in_a_browser

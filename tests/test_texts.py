@@ -139,7 +139,7 @@ def test_the_headline_answers_with_its_numbers_and_scale(small):
     readme = texts.render(study, tables, folder, "readme.en.jinja", "en", "")
     answer, counts = readme.split("\n\n")[1:3]
     assert answer.startswith(
-        "**Not decided at this scale.** The report's best, “batch_res after 6 epochs”, differs from “benchmark ("
+        "**Not decided at this scale.** The report's best, “batch_res after 6 epochs”, differs from “baseline”"
     )
     assert wording.scale(study) in answer
     row = tables.comparisons.query("endpoint == 'last5' and variant == 'batch_res_late'").iloc[0]
@@ -173,9 +173,7 @@ def test_a_study_without_a_published_winner_answers_with_its_own_claim(tmp_path)
     }
     study, tables = tabulated(tmp_path, SMALL, own)
     row = next(row for row in facts.primary(study, tables) if row["variant"] == "mixed")
-    said = (
-        f"“mixed” differs from “benchmark (learning rate 0.01)” by **{numbers.points(row['mean_difference'])} points**"
-    )
+    said = f"“mixed” differs from “baseline” by **{numbers.points(row['mean_difference'])} points**"
     text = rendered(study, tables, tmp_path, "headline")
     assert said in text
     assert "report's best" not in text
@@ -186,7 +184,7 @@ def test_a_study_without_a_published_winner_answers_with_its_own_claim(tmp_path)
 def test_the_headline_names_the_reference_that_it_compares_with(tmp_path):
     other = {"variants": {"batch_res_late": {"against": "lr_0.1"}, "lr_0.1": {"published": 0.8703}}}
     text = rendered(*tabulated(tmp_path, SMALL, AS_PUBLISHED, other), tmp_path, "headline")
-    assert "differs from “learning rate 0.1” by" in text
+    assert "differs from “baseline, learning rate 0.1” by" in text
     assert "benchmark" not in text.split("\n")[0]
 
 
@@ -209,7 +207,7 @@ def test_where_endpoints_disagree_on_the_best_learning_rate_both_are_said(tmp_pa
     summary.loc["lr_0.1", "averaged_mean"] = averaged
     changed = Tables(**(vars(tables) | {"summary": summary.reset_index()}))
     label = study.variants["lr_0.1"].label
-    said = f"By the weights averaged over epochs 7 to 8 {label} is best, by the mean of the last 5 epochs benchmark"
+    said = f"By the weights averaged over epochs 7 to 8 {label} is best, by the mean of the last 5 epochs baseline"
     for language, words in (("en", said), ("zh", "对权重取平均会消去")):
         assert (words in rendered(study, changed, tmp_path, "varied", language)) is both
     assert "95.00" in rendered(study, changed, tmp_path, "varied"), "both accuracies stand in the table"
@@ -298,7 +296,7 @@ def test_a_claim_shows_the_accuracies_that_its_difference_comes_from(small):
     text = rendered(study, tables, folder, "verdicts")
     runs = tables.runs.pivot(index="seed", columns="variant", values="last5").mean()
     ours = f"{numbers.percent(runs['batch_res_late'])} against {numbers.percent(runs['benchmark'])}"
-    assert f"| Late batch_res beats the benchmark | 92.05 % against 91.98 % | {ours} | " in text
+    assert f"| Late batch_res beats the baseline | 92.05 % against 91.98 % | {ours} | " in text
 
 
 def test_a_margin_and_a_claims_own_endpoint_are_said(small):
@@ -335,7 +333,7 @@ def test_that_the_primary_endpoint_says_the_opposite_of_a_verdict_is_said(small)
     comparisons = tables.comparisons.copy()
     ours = (comparisons["variant"] == "lr_0.1") & (comparisons["endpoint"] == study.endpoint)
     comparisons.loc[ours, ["mean_difference", "t_low", "t_high", "p_holm"]] = [1.5, 1.0, 2.0, 0.01]
-    said = "the order is another: “learning rate 0.1” differs from “benchmark (learning rate 0.01)” by +1.50 [+1.00, +2.00]."
+    said = "the order is another: “learning rate 0.1” differs from “baseline” by +1.50 [+1.00, +2.00]."
     for p_holm, is_said in ((0.01, True), (0.2, False)):
         comparisons.loc[ours, "p_holm"] = p_holm
         changed = Tables(**(vars(tables) | {"claims": claims, "comparisons": comparisons}))

@@ -52,6 +52,11 @@ def image_set(data: Data) -> ImageSet:
 def called(data: Data) -> str:
     """How a text calls a study's images: as the study does, with what they are where its name for them does not say it."""
     known = image_set(data).name
-    if data.name is None or re.search(rf"(?<![\w-]){re.escape(known)}(?![\w-])", data.name):
-        return data.name or known
-    return f"{data.name} ({known})"
+    if data.name is None or _says(known, data.name):
+        return known
+    return data.name if _says(data.name, known) else f"{data.name} ({known})"
+
+
+def _says(text: str, name: str) -> bool:
+    """Whether a name stands in a text as words of its own."""
+    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) is not None
