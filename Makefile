@@ -13,9 +13,9 @@ $(VENV)/.done: envs/requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r envs/requirements.lock
 	touch $@
 
-demo: $(VENV)/.done  ## Train the demo study from nothing into build/demo/ and compare it with the committed one.
+demo: $(VENV)/.done  ## Train the demo study from nothing into build/demo/ and compare every file with the committed one.
 	rm -rf build/demo
-	python workflow/scripts/verify.py --study results/demo/study.json --folder build/demo --cores $(CORES) --summary
+	python workflow/scripts/verify.py --study results/demo/study.json --folder build/demo --cores $(CORES) --whole
 
 verify: $(VENV)/.done  ## Retrain runs of a committed study: make verify STUDY=laptop RUNS="benchmark/seed0 null_arm"
 	python workflow/scripts/verify.py --study results/$(STUDY)/study.json --folder build/verify/$(STUDY) --cores $(CORES) $(RUNS)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import runpy
 import shutil
 import subprocess
 from pathlib import Path
 
 import programs
 import pytest
-from rich.console import Console
 
 from temporal_shortcuts import folders
+from temporal_shortcuts.analysis import reproduced
 from temporal_shortcuts.study import load_resolved
 
 ROOT = Path(__file__).parents[1]
@@ -141,9 +140,8 @@ def test_line_ends_of_another_system_are_no_difference(clone: Path, tmp_path: Pa
     done = check(folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (folder / "work" / "states").exists(), "regenerating must not train"
-    verify = runpy.run_path(str(ROOT / "workflow" / "scripts" / "verify.py"))
-    for run_ in load_resolved(folder / "results" / "demo" / "study.json").runs:
-        assert verify["_compare"](Console(quiet=True), run_, folder / "results" / "demo", ROOT / "results" / "demo")
+    runs = load_resolved(folder / "results" / "demo" / "study.json").runs
+    assert reproduced.of_study(runs, folder / "results" / "demo", ROOT / "results" / "demo") == []
 
 
 def test_tables_of_an_edited_study_wait_for_the_snakemake_that_runs_it(clone: Path, tmp_path: Path) -> None:

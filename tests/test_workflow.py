@@ -396,7 +396,7 @@ def test_verify_trains_again_and_finds_a_changed_digit(done: Workplace, tmp_path
     record.write_text(record.read_text()[:-2] + "7\n")
     status, said = place.attempt(*command)
     assert status == 1
-    assert "lr_0.1 seed 0: different record" in said
+    assert f"different {record.relative_to(place.folder)}: from line 4 on" in said
     status, said = place.attempt(*command[:-1], "lr_0.1/seed9")
     assert (status, said.count("\n")) == (2, 1)
     assert "results/tiny/study.json has no run 'lr_0.1/seed9': name variants, or <variant>/seed<k>." in said
