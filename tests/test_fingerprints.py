@@ -442,7 +442,8 @@ def test_states_have_one_name_exactly_when_they_have_one_past(pair: list[Traject
 
 def test_two_variants_that_are_one_run_are_trained_once() -> None:
     """epoch_res has no epoch before its first, so an onset of 0 is one of 1."""
-    variants = {"benchmark": {}, "zero": tiny.variant("epoch_res", 0), "one": tiny.variant("epoch_res", 1)}
+    other = tiny.variant("epoch_res", 1) | {"against": None}
+    variants = {"benchmark": {}, "zero": tiny.variant("epoch_res", 0), "one": other}
     study = tiny.tiny_study(variants=variants)
     assert study.epochs_trained == tiny.EPOCHS + 3
     assert study.chain(tiny.run_of(study, "zero")) == study.chain(tiny.run_of(study, "one"))

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
+from temporal_shortcuts.study.schedules import learning_rate
 from temporal_shortcuts.training import optimization
-from temporal_shortcuts.training.optimization import learning_rate
 
 EPOCHS = 20
 

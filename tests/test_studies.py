@@ -338,6 +338,47 @@ def test_a_claim_has_the_keys_of_its_test_and_no_others(index: int) -> None:
             refused(changed(RICH, ("claims", index, "test"), other), f"claims.{index}", other)
 
 
+EARLY = {"kind": "epoch_res", "strength": 0.05, "onset": 0}
+
+
+@pytest.mark.parametrize(
+    ("variants", "protocol", "key", "words"),
+    [
+        ({"n": {"optimizer": "nesterov", "momentum": 0}}, {}, "variants.n.momentum", ["plain SGD", "optimizer: sgd"]),
+        ({"n": {"momentum": 0}}, {"optimizer": "nesterov"}, "variants.n.momentum", ["plain SGD"]),
+        ({"n": {}}, {"optimizer": "nesterov", "momentum": 0}, "protocol.momentum", ["plain SGD"]),
+        ({"s": {"schedule": "step"}}, {}, "variants.s.schedule", ["after 100 epochs of the 50", "at most 98"]),
+        ({"s": {"width": 8}}, {"schedule": "step", "schedule_epochs": 99}, "protocol.schedule", ["after 50 epochs"]),
+        ({"s": {"schedule": "step"}}, {"epochs": 1}, "variants.s.schedule", ["write schedule: constant"]),
+        ({"c": {"schedule": "constant"}}, {"epochs": 1}, "variants.c", ["trains exactly as 'base'"]),
+        ({"a": {"shortcut": EARLY | {"strength": 0}}}, {}, "variants.a", ["trains exactly as 'base'"]),
+        ({"a": {"width": 8}, "b": {"width": 8.0}}, {}, "variants.b", ["'b' trains exactly as 'a'"]),
+        ({"a": {"shortcut": EARLY}, "b": {"shortcut": EARLY | {"onset": 1}}}, {}, "variants.b", ["exactly as 'a'"]),
+        (
+            {"a": {"schedule": "constant"}, "b": {"schedule": "constant", "schedule_epochs": 300}},
+            {},
+            "variants.b",
+            ["'b' trains exactly as 'a'"],
+        ),
+    ],
+)
+def test_settings_that_never_act_and_runs_that_are_the_same_are_refused(variants, protocol, key, words):
+    keys = {"study": "own", "seeds": [0], "data": {"source": "digits", "checksum": "sha256:" + "0" * 64}}
+    config = keys | {"variants": {"base": {}} | variants, "protocol": protocol}
+    assert refused(config, *words).startswith(f"{key}: ")
+
+
+def test_a_shortcut_in_a_grid_and_written_out_is_one_hypothesis():
+    written = {"mine": {"shortcut": {"kind": "batch_res", "strength": 0.1, "onset": 3}}}
+    keys = {"study": "own", "seeds": [0], "data": {"source": "digits", "checksum": "sha256:" + "0" * 64}}
+    grid = {"kinds": ["batch_res"], "strengths": [0.1, 0.2], "onsets": [3]}
+    config = keys | {"variants": {"base": {}} | written, "grid": grid}
+    assert refused(config, "'batch_res-0.1-3'", "'mine'", "remove one of them").startswith("grid: ")
+    other = changed(config, ("variants", "mine", "against"), None)
+    assert sound(resolve(other)), "compared with nothing, it is no second hypothesis"
+    assert sound(resolve(changed(config, ("variants", "mine", "label_smoothing"), 0.1)))
+
+
 def test_a_claim_compares_different_variants_and_is_named_once() -> None:
     refused(changed(RICH, ("claims", 0, "than"), "rich"), "claims.0.than", "found 'rich'")
     refused(changed(RICH, ("claims", 2, "among"), ["benchmark"]), "claims.2.among", "found ['benchmark']")

@@ -12,6 +12,8 @@ from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study, Variant
 from temporal_shortcuts.study.reading import Key, Source, at, nearest, short
+from temporal_shortcuts.study.schedules import rates, steps_from
+from temporal_shortcuts.study.segments import canonical
 
 RESERVED = (
     *("all", "data", "prepare", "segment", "record", "records", "collect", "analyse", "tables"),
@@ -55,6 +57,7 @@ def check(study: Study, source: Source) -> None:
     _check_case(study, source)
     for variant in study.variants.values():
         _check_comparison(variant, study, source)
+    _check_same_runs(study, source)
     _check_claims(study, source)
     _check_confirm(study, source)
 
@@ -110,11 +113,62 @@ def _check_variant(variant: Variant, study: Study, source: Source) -> None:
         source.refuse(
             key, f"a variant cannot be named {variant.name!r}, which tables have for a missing value; rename it."
         )
+    _check_acting(variant, source)
     if settings.schedule_epochs < settings.epochs:
-        own = source.holds((*key, "schedule_epochs"))
         lasts = f"but the run has {settings.epochs} epochs, and after its schedule a cosine rises again"
         sentence = f"found {settings.schedule_epochs}, {lasts}; it must be at least {settings.epochs}."
-        source.refuse((*key, "schedule_epochs") if own else ("protocol", "schedule_epochs"), sentence)
+        source.refuse(_where(variant, "schedule_epochs", source), sentence)
+
+
+def _check_acting(variant: Variant, source: Source) -> None:
+    """Refuse settings of which one does nothing because of another, so that a comparison would be of equal runs."""
+    settings = variant.settings
+    if settings.optimizer == "nesterov" and settings.momentum == 0:
+        sentence = (
+            "found 0, with which Nesterov momentum is plain SGD; write a momentum greater than 0, or optimizer: sgd."
+        )
+        source.refuse(_where(variant, "momentum", source), sentence)
+    if settings.schedule == "step" and steps_from(settings.schedule_epochs) >= settings.epochs:
+        most = 2 * (settings.epochs - 1)
+        smaller = f"write schedule_epochs of at most {most}, or " if most else "write "
+        never = f"found 'step', but its first step comes after {steps_from(settings.schedule_epochs)} epochs of the {settings.epochs}"
+        source.refuse(_where(variant, "schedule", source), f"{never}; {smaller}schedule: constant.")
+
+
+def _where(variant: Variant, setting: str, source: Source) -> Key:
+    """Where a variant's setting is written: with the variant, or in the protocol."""
+    own: Key = ("variants", variant.name, setting)
+    return own if source.holds(own) else ("protocol", setting)
+
+
+def _check_same_runs(study: Study, source: Source) -> None:
+    """Refuse two variants that are trained alike and compared with the same one: one hypothesis would count as two."""
+    alike: dict[str, list[Variant]] = {}
+    for variant in study.variants.values():
+        alike.setdefault(_but_for_schedule(variant), []).append(variant)
+    for group in alike.values():
+        for one, other in itertools.combinations(group if len(group) > 1 else [], 2):
+            if rates(one.settings) != rates(other.settings):
+                continue
+            reference, compared = (one, other) if other.against == one.name else (other, one)
+            if compared.against == reference.name:
+                sentence = (
+                    f"it trains exactly as {reference.name!r}, with which it is compared; change it, or remove it."
+                )
+                source.refuse(("variants", compared.name), sentence)
+            if one.against == other.against is not None:
+                is_written = source.holds(("variants", other.name))
+                same = f"{other.name!r} trains exactly as {one.name!r} and is compared with the same variant"
+                source.refuse(("variants", other.name) if is_written else ("grid",), f"{same}; remove one of them.")
+
+
+def _but_for_schedule(variant: Variant) -> str:
+    """All that decides how a variant is trained, but for its learning rate over the epochs."""
+    shortcut = variant.shortcut.model_dump() if variant.shortcut is not None and variant.strength != 0 else None
+    if shortcut is not None:
+        shortcut["onset"] = max(shortcut["onset"], KINDS[shortcut["kind"]].first_epoch)
+    schedule = {"learning_rate", "schedule", "schedule_epochs"}
+    return canonical([variant.settings.model_dump(exclude=schedule), shortcut])
 
 
 def check_full_batches(study: Study, images: int, source: Source | None = None) -> None:

@@ -1,11 +1,10 @@
-"""The rate of each epoch, and a step of the optimiser, each by its name in the study. The published protocol is `sgd` and `cosine`.
+"""A step of the optimiser, by its name in the study. The published protocol is `sgd`.
 
-A rate is a closed form of the epoch and an optimiser's state a few tensors a parameter, so a resumed run needs nothing else.
+An optimiser's state is a few tensors a parameter, and its rate a closed form of the epoch, so a resumed run needs nothing else.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,27 +13,8 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-SHARE_OF_COOL_DOWN = 0.2
 BETA2, EPSILON = 0.999, 1e-8
 """AdamW's, as torch and the paper (Loshchilov and Hutter, 2019) have them; its beta1 is the protocol's momentum."""
-
-
-def learning_rate(settings: Mapping[str, Any], epoch: int) -> float:
-    """The rate of an epoch (`epoch` completed before it), from `learning_rate` and `schedule_epochs`.
-
-    `cosine` anneals to 0 at `schedule_epochs` (Loshchilov and Hutter, 2017). `step` takes a tenth after half of them and again after
-    three quarters (He et al., 2016). `constant` stays, and falls linearly to 0 over their last fifth (Hägele et al., 2024).
-    """
-    rate, done = settings["learning_rate"], epoch / settings["schedule_epochs"]
-    match settings.get("schedule", "cosine"):
-        case "cosine":
-            return 0.5 * rate * (1.0 + math.cos(math.pi * epoch / settings["schedule_epochs"]))
-        case "step":
-            return rate * 0.1 ** ((done >= 0.5) + (done >= 0.75))
-        case "constant":
-            return rate * max(0.0, min(1.0, (1.0 - done) / SHARE_OF_COOL_DOWN))
-        case unknown:
-            raise ValueError(unknown)
 
 
 class Sgd:

@@ -23,9 +23,9 @@ from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.networks.parts.network import Network
 from temporal_shortcuts.study import Segment
 from temporal_shortcuts.study.columns import AVERAGED, EACH_EPOCH, WITH_CARRY
+from temporal_shortcuts.study.schedules import learning_rate
 from temporal_shortcuts.training import numerics, optimization, shortcuts
 from temporal_shortcuts.training.averaging import WeightAverage, re_estimated
-from temporal_shortcuts.training.optimization import learning_rate
 
 MEAN = (0.4914, 0.4822, 0.4465)
 DEVIATION = (0.2023, 0.1994, 0.2010)
