@@ -109,7 +109,7 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
     (("protocol", "average_from"), 42, ALL),
     (("protocol", "extra_evaluations"), "last_epoch", ALL),
     (("protocol", "optimizer"), "adamw", ALL),
-    (("protocol", "schedule"), "step", ALL),
+    (("protocol", "schedule"), "constant", ALL),
     (("protocol", "label_smoothing"), 0.1, ALL),
     (("variants", "own", "optimizer"), "nesterov", ["own"]),
     (("variants", "fresh_order", "shortcut", "stream"), 2, ["fresh_order"]),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from temporal_shortcuts import errors
 from temporal_shortcuts.analysis import records
-from temporal_shortcuts.study import load_resolved
+from temporal_shortcuts.study import declaration, load_resolved
 
 
 def program() -> None:
@@ -32,6 +32,7 @@ def program() -> None:
             f"{args.study} has no record {args.record}: the study has changed; run the same command again."
         )
     folder = args.results or args.study.parent
+    declaration.write_first(study, folder)
     if records.is_whole(run, folder, study.epochs):
         print(f"{folder / run.record} is there and whole; it is kept")
     elif args.source.suffix == ".csv":
