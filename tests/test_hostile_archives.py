@@ -124,6 +124,8 @@ BAD_TREES: dict[str, tuple[dict[str, bytes], str, str]] = {
     "only others": ({"a/b/c.jpg": picture(0)}, "images", "no train/<class>/"),
     "a class missing in test": (good_files() | {"train/ant/1.png": picture(0)}, "test/ant", "has no images"),
     "a class missing in train": (good_files() | {"test/ant/1.png": picture(0)}, "train/ant", "has no images"),
+    "one class": (good_files(("cat",)), "'cat'", "is the only class"),
+    "one class beside hidden ones": (good_files(("cat", ".dog")), "'cat'", "is the only class"),
     "an empty class": (good_files() | {"train/ant/": b"", "test/ant/1.png": picture(0)}, "train/ant", "has no images"),
     "a class that is empty in both": (
         good_files() | {"train/ant/": b"", "test/ant/": b""},

@@ -165,6 +165,68 @@ def test_grey_and_palettes_are_brought_to_rgb(form: str, mode: str, tmp_path: Pa
         assert (images.train_images[0] == images.train_images[0, :1]).all()
 
 
+TURNED = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: lambda pixels: np.rot90(pixels),
+}
+"""EXIF orientation -> what a viewer shows, of pixels `[H, W, C]`."""
+
+
+@pytest.mark.parametrize("orientation", [0, 1, *TURNED, 9])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_an_image_is_turned_as_its_orientation_says(form: str, orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = picture(3, form=form, exif=exif)
+    images = image_folder.read(folder(tmp_path / "images", good_files() | {"train/cat/0000.jpg": content}))
+    with Image.open(io.BytesIO(content)) as image:
+        upright = TURNED.get(orientation, lambda pixels: pixels)(np.asarray(image.convert("RGB")))
+    np.testing.assert_array_equal(images.train_images[0], upright.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("copied", "shared"), [((), 0), (("train/cat/0001.png",), 1), (("train/cat/0001.png", "train/dog/0000.jpg"), 2)]
+)
+def test_images_of_both_splits_are_counted_and_said(
+    copied: tuple[str, ...], shared: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under any name and class, and in any format of the same pixels."""
+    files = good_files()
+    for k, name in enumerate(copied):
+        with Image.open(io.BytesIO(files[name])) as image:
+            file = io.BytesIO()
+            image.save(file, "BMP")
+        files[f"test/dog/copy{k}.bmp"] = file.getvalue()
+    data = {"source": "image_folder", "path": str(folder(tmp_path / "images", files))}
+    images = load(data, tmp_path)
+    assert images.shared_images == images.test_set["shared_images"] == shared
+    prepare(data | {"checksum": checksum(images)}, tmp_path, tmp_path / "data")
+    warned = f"warning: {shared} of the {4 + shared} test images are training images too" in capsys.readouterr().err
+    assert warned == bool(shared)
+
+
+def test_a_test_set_that_is_the_training_set_is_said(tmp_path: Path) -> None:
+    train = {name: content for name, content in good_files().items() if name.startswith("train")}
+    both = train | {name.replace("train", "test"): content for name, content in train.items()}
+    images = image_folder.read(folder(tmp_path / "images", both))
+    assert images.test_set == {
+        "classes": ["cat", "dog"],
+        "test_classes": [3, 3],
+        "test_images": 6,
+        "shared_images": 6,
+    }
+
+
+def test_names_of_classes_are_sorted_as_text_and_said_so(tmp_path: Path) -> None:
+    images = image_folder.read(folder(tmp_path / "images", good_files(("1", "2", "10"))))
+    assert images.test_set["classes"] == ["1", "10", "2"]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_file(), reason="the 60,000 real images of ../shared/data are not there")
 def test_the_real_images() -> None:

@@ -19,7 +19,7 @@ from synthetic import ROOT
 from temporal_shortcuts.api import read_study
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve
-from temporal_shortcuts.study.reading import merged
+from temporal_shortcuts.study.reading import merged, read
 
 pytestmark = pytest.mark.usefixtures("nothing_is_written")
 NOTICES = ("Using workflow specific profile", "Config file config.yaml is extended")
@@ -67,6 +67,27 @@ def from_file(path: Path, text: str | bytes) -> tuple[Any, tuple[Path, ...]]:
         ("protocol: 3\n", ["protocol", "found 3"]),
         ("protocol: {width: .nan}\n", ["protocol.width", "found nan"]),
         ("protocol: {learning_rate: 1e-3}\n", ["protocol.learning_rate", "found '1e-3'", "0.001"]),
+        *(
+            (
+                f"{key}{number}{'}' * key.count('{')}{']' * key.count('[')}\n",
+                [f"line 1: found {number}", f"write {meant},"],
+            )
+            for key in ("seeds: [1, ", "protocol: {width: ", "tolerance: ", "variants: {")
+            for number, meant in {
+                "010": 8,
+                "3:20": 200,
+                "1_0": 10,
+                "0b11": 3,
+                "0x1F": 31,
+                "-07": -7,
+                "1:30.5": 90.5,
+            }.items()
+        ),
+        ("seeds: [1,000]\n", ["found 000", "write 0,"]),
+        ("seeds: [0o10]\n", ["seeds.0", "found '0o10'", "whole number"]),
+        ("seeds: [08]\n", ["seeds.0", "found '08'", "whole number"]),
+        ("data: {name: no}\n", ["data.name", "found false"]),
+        ("title: 2026-01-01\n", ["title", "2026"]),
         ("protocol: {flip: no}\n", ["protocol", "'flip'"]),
         (
             "variants: {batch_res_late: {shortcut: {onset: 50}}}\n",
@@ -163,10 +184,24 @@ def test_text_of_the_command_line_becomes_numbers_and_that_of_files_does_not(tmp
     study = resolve(given | {"keep_weights": "true", "margin": "0.5"}, (mine,))
     assert (study.title, study.seeds, study.protocol.width, study.protocol.augmentation.flip) == ("3", [0, 1], 4, False)
     assert (study.running.keep_weights, study.margin) == (True, 0.5)
-    for key, value in {"seeds": ["0", "x"], "protocol": {"width": "no"}}.items():
+    for key, value in {"seeds": ["0", "010"], "protocol": {"width": "no"}}.items():
         refused(given | {key: value}, f"--config: {key}.", "whole number", files=(mine,))
     write(mine, **OWN | {"seeds": ["0"]})
     refused(OWN | {"seeds": ["0"]}, "mine.yaml: seeds.0: found '0'", files=(mine,))
+
+
+@pytest.mark.parametrize("number", ["010", "3:20", "1_000", "0x1F", "0b1"])
+def test_a_number_of_the_command_line_is_what_it_looks_like(number: str, tmp_path: Path) -> None:
+    mine = write(tmp_path / "mine.yaml", **OWN)
+    refused(OWN | {"protocol": {"epochs": number}}, "--config: protocol.epochs", f"found '{number}'", files=(mine,))
+    assert resolve(OWN | {"data": OWN["data"] | {"name": number}}, (mine,)).data.name == number, "text stays text"
+
+
+@pytest.mark.parametrize("number", ["0", "7", "+7", "0.05", ".5", "5.", "1.0e-3", "1.0E+2", "-0.0"])
+def test_plain_numbers_are_read_as_before(number: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"a: {number}\n")
+    assert repr(read(tmp_path / "mine.yaml")) == repr(yaml.safe_load(f"a: {number}"))
+    assert isinstance(read(tmp_path / "mine.yaml")["a"], int | float)
 
 
 @settings(max_examples=25)

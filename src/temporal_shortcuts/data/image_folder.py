@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from temporal_shortcuts.data.archives import Limits, entries
 from temporal_shortcuts.data.images import SHAPE, Images
@@ -16,7 +16,7 @@ SPLITS = ("train", "test")
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 MODES = ("RGB", "L", "1", "P")
 """What is brought to RGB without a choice: colour, grey, black and white, palette. CMYK needs a colour profile, and
-transparency a background, so these are refused. Orientation tags are not followed."""
+transparency a background, so these are refused."""
 
 LIMITS = Limits()
 
@@ -27,10 +27,10 @@ Found = dict[str, dict[str, dict[str, np.ndarray]]]
 def read(path: Path, limits: Limits = LIMITS) -> Images:
     """The images of a folder or archive, classes sorted by name, images by class and file name; names are in NFC.
 
-    `train` and `test` stand at the top or in one folder there; what stands beside them is not read. Names that begin
-    with a dot, `__MACOSX`, `Thumbs.db` and `desktop.ini` are passed over. All else must be a 32x32 image in a class
-    folder, and both splits must have the same classes. Raises `UserError` with the file's name for what is not so, and
-    for what `archives.entries` refuses.
+    `train` and `test` stand at the top or in one folder there; what stands beside them is not read. Names that begin with a dot,
+    `__MACOSX`, `Thumbs.db` and `desktop.ini` are passed over. All else must be a 32x32 image in a class folder, and both splits must have
+    the same classes, two at least. An image is turned as its EXIF orientation says. Raises `UserError` with the file's name for what is
+    not so, and for what `archives.entries` refuses.
     """
     found: Found = {split: {} for split in SPLITS}
     tops: set[tuple[str, ...]] = set()
@@ -61,6 +61,8 @@ def _arranged(found: Found, path: Path) -> Images:
     classes = sorted(found["train"].keys() | found["test"].keys())
     if not classes:
         raise UserError(f"{path}: there is no train/<class>/ and test/<class>/ in it; arrange the images so.")
+    if len(classes) == 1:
+        raise UserError(f"{path}: {classes[0]!r} is the only class; a network needs two at least to tell apart.")
     for split in SPLITS:
         for name in classes:
             if not found[split].get(name):
@@ -88,7 +90,8 @@ def _pixels(content: bytes, path: Path, name: str) -> np.ndarray:
                 )
             if getattr(image, "n_frames", 1) != 1:
                 raise _refusal(path, name, "has more than one frame; save one of them")
-            return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+            return np.ascontiguousarray(np.asarray(upright).transpose(2, 0, 1))
     except UserError:
         raise
     except Exception as error:  # bytes from outside make a decoder raise nearly anything

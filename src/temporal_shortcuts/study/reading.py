@@ -21,8 +21,23 @@ _DEEPEST = 6
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
+_NUMBER = re.compile(r"[-+]?(0|[1-9]\d*|(0|[1-9]\d*)?\.\d+|(0|[1-9]\d*)\.)([eE][-+]?\d+)?|[-+]?\.(inf|nan)", re.I)
+"""A number that every reader of YAML takes for the same one: 1.1, which Snakemake reads, takes 010 for 8, 3:20 for 200, 1_0 for 10."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Refuses a mapping with a duplicate key, of which YAML readers silently keep the last."""
+    """Refuses a number that is not what it looks like, and a mapping with a duplicate key, of which YAML readers keep the last."""
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        kind = self.construct_yaml_int if node.tag.endswith("int") else self.construct_yaml_float
+        read_as = kind(node)
+        if not _NUMBER.fullmatch(node.value):
+            line = node.start_mark.line + 1
+            raise UserError(
+                f"{self.name}, line {line}: found {node.value}, which YAML reads as the number {read_as}; write {read_as}, or "
+                f"'{node.value}' in quotes if it is text."
+            )
+        return read_as
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -33,6 +48,10 @@ class _Loader(yaml.SafeLoader):
                 raise UserError(f"{self.name}, line {line}: duplicate key {key.value!r}; remove one of them.")
             seen.add(key.value)
         return node
+
+
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_number)
 
 
 def read(path: str | Path) -> Any:
@@ -161,7 +180,8 @@ def _numbers(given: Any, files: Any) -> Any:
         except yaml.YAMLError:
             return given
         is_word = given.lower() in ("yes", "no", "on", "off")
-        return value if isinstance(value, bool | int | float | None) and not is_word else given
+        is_plain = isinstance(value, bool | None) or (isinstance(value, int | float) and _NUMBER.fullmatch(given))
+        return value if is_plain and not is_word else given
     return given
 
 
