@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,50 @@ def test_many_failures_are_cut_short(capsys: pytest.CaptureFixture[str]) -> None
     lines = capsys.readouterr().out.splitlines()
     assert "  snakemake work/states/0.state --cores 1 --configfile 'a study.yaml'  # log: 0.log" in lines
     assert lines[-1] == "  and 4 more"
+
+
+DEATHS = {
+    "SIGILL": "the job died of SIGILL (illegal instruction). This processor lacks",
+    "SIGSEGV": "the job died of SIGSEGV (segmentation fault). ",
+    "SIGABRT": "the job died of SIGABRT (aborted). ",
+    "SIGBUS": "the job died of SIGBUS (bus error). A disk",
+    "SIGFPE": "the job died of SIGFPE (floating point exception). ",
+    "SIGKILL": "the job was killed (SIGKILL), as when memory runs out",
+}
+
+
+def ended_by(name: str, log: Path) -> int:
+    code = f"import os, signal; from temporal_shortcuts import errors; errors.main(lambda: os.kill(os.getpid(), signal.{name}))"
+    with log.open("w") as file:
+        return subprocess.run([sys.executable, "-c", code], stdout=file, stderr=file).returncode
+
+
+@pytest.mark.parametrize("name", DEATHS)
+def test_a_job_that_dies_of_a_signal_is_told_by_it(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "job.log"
+    assert ended_by(name, log) == -getattr(signal, name)
+    ending.failed([("work/states/0.state", str(log))], [], [])
+    assert f"{log} ends without a reason: {DEATHS[name]}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGXCPU"])
+def test_a_job_that_is_ended_from_outside_says_by_what(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "job.log"
+    assert ended_by(name, log) == -getattr(signal, name)
+    assert log.read_text() == f"error: ended by {name}; the same command goes on from here.\n"
+    ending.failed([("work/states/0.state", str(log))], [], [])
+    assert "ends without a reason" not in capsys.readouterr().out
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """As of what nohup starts."""
+    code = (
+        "import os, signal; from temporal_shortcuts import errors; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "errors.main(lambda: os.kill(os.getpid(), signal.SIGHUP)); print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")

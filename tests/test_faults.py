@@ -191,6 +191,7 @@ def test_a_job_that_is_interrupted_goes_on_to_the_same_bytes(done: Place, tmp_pa
             assert said.splitlines()[-1] == "error: interrupted; the same command goes on from here."
         else:
             assert status == -signal.SIGTERM, (at, said)
+            assert said.splitlines()[-1] == "error: ended by SIGTERM; the same command goes on from here."
         assert "Traceback" not in said
         status, said = place.run(*place.command("train"))
         assert status == 0, said

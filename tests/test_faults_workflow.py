@@ -163,7 +163,7 @@ def test_a_killed_job_is_said_the_rest_goes_on_and_the_same_command_finishes(don
     wait_for_training(place, snakemake, state)[0].kill()
     assert snakemake.wait() == 1
     said = (tmp_path / "said").read_text()
-    assert f"work/logs/segment/{state}.log ends without a reason: the job was killed or crashed" in said
+    assert f"work/logs/segment/{state}.log ends without a reason: the job was killed (SIGKILL)" in said
     assert f"snakemake work/states/{state}.state --cores 1 --configfile tiny.yaml" in said
     assert "Traceback" not in said
     records = {name for name in done.files() if name.startswith("records/")}

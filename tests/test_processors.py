@@ -1,8 +1,12 @@
-"""The same bits on other processors: golden steps on an emulated Intel one, and under AVX-512 on those that have it."""
+"""The same bits on other processors: golden steps on an emulated Intel one, and under AVX-512 on those that have it.
+
+And what is said where a processor lacks what a study needs.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +14,14 @@ from pathlib import Path
 
 import golden
 import pytest
+from synthetic import run_program
 
+from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.study import load_resolved
+from temporal_shortcuts.terminal import arguments
+from temporal_shortcuts.training import numerics
+
+ROOT = Path(__file__).parents[1]
 PROGRAM = """
 import sys, tempfile
 from pathlib import Path
@@ -49,3 +60,55 @@ def test_an_emulated_intel_processor_gives_the_same_bits() -> None:
 @pytest.mark.skipif("avx512f" not in FLAGS, reason="needs a processor with AVX-512")
 def test_a_processor_with_avx512_gives_the_bits_of_others_that_have_it() -> None:
     assert hashes("avx512") in stored("avx512")
+
+
+HASWELL = "processor\t: 0\nmodel name\t: Haswell\nflags\t\t: fpu sse2 avx avx2 fma\n"
+OLDEST = HASWELL.replace(" avx avx2 fma", "")
+FEW = HASWELL.replace("fma", "fma avx512f avx512cd")
+ARM = "processor\t: 0\nFeatures\t: fp asimd\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        (HASWELL, {"avx512": "(Haswell) has no avx512f"}),
+        (FEW, {"avx512": "(Haswell) has no avx512bw"}),
+        (OLDEST, {"avx2": "(Haswell) has no avx2", "avx512": "(Haswell) has no avx512f"}),
+        (HASWELL.replace("fma", "fma avx512f avx512bw avx512dq avx512vl"), {}),
+        (ARM, {}),
+        (None, {}),
+    ],
+)
+def test_a_processor_without_the_instructions_is_refused_before_torch_could_crash(
+    said: str | None, refused: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numerics, "_CPU", tmp_path / "cpuinfo")
+    if said is not None:
+        (tmp_path / "cpuinfo").write_text(said)
+    for name in ("avx2", "avx512", "native"):
+        if name not in refused:
+            numerics.check_processor(name)
+            continue
+        for check in (numerics.check_processor, numerics.pin):
+            with pytest.raises(
+                UserError, match=f"instruction_set is {name}, but this processor {re.escape(refused[name])}: run it"
+            ):
+                check(name)
+
+
+def test_a_study_is_refused_before_anything_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cpuinfo").write_text(HASWELL)
+    monkeypatch.setattr(numerics, "_CPU", tmp_path / "cpuinfo")
+    path = ROOT / "results" / "scale_width16_full" / "study.json"
+    assert load_resolved(path).needed_processor == "AVX-512"
+    assert load_resolved(ROOT / "results" / "demo" / "study.json").needed_processor is None
+    with pytest.raises(UserError, match="has no avx512f"):
+        arguments.check_device(load_resolved(path), ROOT)
+    monkeypatch.setattr(subprocess, "run", None)
+    assert run_program("verify", "--study", path, "--folder", tmp_path / "build", "benchmark/seed25") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: protocol.instruction_set is avx512, but this processor (Haswell) has no avx512f: ")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "build").exists()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import faulthandler
 import re
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 _SPACE = "free some space on its disk"
 _PERMISSION = "give this user permission to write there"
@@ -23,6 +26,10 @@ _NO_MEMORY = re.compile(
 """What torch, a GPU's driver, oneDNN and the dynamic linker say of it; none of them raises MemoryError."""
 
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU)
+"""Signals by which a system, a scheduler or a terminal that is closed ends a program."""
+
+
 class UserError(Exception):
     """Something that the user can fix. The message is one sentence that names the key or file and what to do."""
 
@@ -30,8 +37,13 @@ class UserError(Exception):
 def main(program: Callable[[], None]) -> None:
     """Run a program; a `UserError`, a failure of the file system or a lack of memory ends it with one sentence and status 2.
 
-    An interruption (Ctrl-C) ends it with one sentence and status 130.
+    An interruption (Ctrl-C) ends it with one sentence and status 130. A signal that ends or crashes it is named on standard error, so
+    in a job's log; only SIGKILL leaves nothing.
     """
+    if not faulthandler.is_enabled():
+        with suppress(OSError, ValueError, RuntimeError):  # of a standard error that is no file
+            faulthandler.enable(all_threads=False)
+    before = {number: signal.signal(number, _end) for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL}
     try:
         program()
     except KeyboardInterrupt:
@@ -41,6 +53,16 @@ def main(program: Callable[[], None]) -> None:
         if sentence is None:
             raise
         sys.exit(_complain(sentence, 2))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _: Any) -> None:
+    """Say which signal it was, and die of it."""
+    _complain(f"ended by {signal.Signals(number).name}; the same command goes on from here.", 0)
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def _sentence(error: Exception) -> str | None:

@@ -16,6 +16,7 @@ from rich.markup import escape
 from temporal_shortcuts import api, errors
 from temporal_shortcuts.analysis import reproduced, tables
 from temporal_shortcuts.study import Run, load_resolved
+from temporal_shortcuts.terminal import arguments
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +44,7 @@ def program() -> None:
     edited = {run.record for run in runs} - {run.record for run in declared.runs}
     if edited:
         raise errors.UserError(f"{file} no longer declares {sorted(edited)[0]}: undo the edit, or name other runs.")
+    arguments.check_device(study, ROOT)
     made = args.folder / "results" / study.name
     targets = ["all"] if args.whole else [str(made / run.record) for run in runs]
     places = [f"results={args.folder}/results", f"work={args.folder}/work"]

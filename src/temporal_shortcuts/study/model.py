@@ -108,6 +108,11 @@ class Study:
         return evaluated_images(self.data.identity)
 
     @property
+    def needed_processor(self) -> str | None:
+        """What of a processor its records need, where not every x86-64 of today has it; for texts."""
+        return "AVX-512" if self.protocol.instruction_set == "avx512" else None
+
+    @property
     def candidates(self) -> list[Variant]:
         """The variants that are the benchmark with a temporal shortcut and are there to be chosen from.
 

@@ -9,6 +9,7 @@ from temporal_shortcuts.api import sound_studies
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.outputs import CONFIRMING
+from temporal_shortcuts.training import numerics
 
 
 def check_touch(files: Iterable[str]) -> None:
@@ -31,7 +32,8 @@ def check_confirming(file: Path) -> None:
 
 
 def check_device(study: Study, root: Path) -> None:
-    """Raise `UserError` if the study trains on a GPU and this machine has none, naming the studies that do without one."""
+    """Raise `UserError` if this machine has not the processor or the GPU that the study needs, naming those that need no GPU."""
+    numerics.check_processor(study.protocol.instruction_set)
     if study.protocol.device != "cuda":
         return
     import torch

@@ -19,6 +19,20 @@ SHOWN = 5
 """Failed jobs that are named; Snakemake's log names all."""
 
 
+_AGAIN = "The same command goes on from the last saved state; if it dies again, its log shows where."
+_CRASHES = {
+    "Illegal instruction": (
+        "SIGILL",
+        "This processor lacks instructions that the job used: see protocol.instruction_set.",
+    ),
+    "Segmentation fault": ("SIGSEGV", _AGAIN),
+    "Bus error": ("SIGBUS", "A disk or /dev/shm that is full does this. Free some space."),
+    "Aborted": ("SIGABRT", _AGAIN),
+    "Floating point exception": ("SIGFPE", _AGAIN),
+}
+"""What Python's fault handler writes -> the signal, and what to do."""
+
+
 def succeeded(study: Study, results: Path, made: Iterable[str | Path]) -> None:
     """After a run that made the files `made`: the summary if it is among them, and the paths to look at."""
     made = list(made)
@@ -73,7 +87,11 @@ def _is_silent(log: Path) -> bool:
 def _reason(log: Path) -> str:
     if is_full(log.parent):
         return "its disk is full. Free some space."
-    return "the job was killed or crashed, as when memory runs out. A smaller --cores needs less."
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    for said, (name, remedy) in _CRASHES.items():
+        if f"Fatal Python error: {said}" in text:
+            return f"the job died of {name} ({said.lower()}). {remedy}"
+    return "the job was killed (SIGKILL), as when memory runs out. A smaller --cores needs less."
 
 
 def summary(study: Study, results: Path) -> Table:

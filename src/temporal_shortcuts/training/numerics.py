@@ -28,6 +28,9 @@ _PINS = {
     "avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "ATEN_CPU_CAPABILITY": "avx512", "MKL_CBWR": "COMPATIBLE"},
     "native": {},
 }
+_NEEDS = {"avx2": ("avx2", "fma"), "avx512": ("avx512f", "avx512bw", "avx512dq", "avx512vl"), "native": ()}
+"""Of an x86-64 processor, as Linux names its abilities."""
+_CPU = Path("/proc/cpuinfo")
 _ALWAYS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -35,8 +38,9 @@ def pin(instruction_set: str) -> None:
     """Pin the processor's instruction set (`avx2`, `avx512` or `native`) and one thread for this process.
 
     The libraries read these variables once, when they are loaded, so torch must not be imported yet; if it is, they must have
-    been set already. Raises `UserError` otherwise.
+    been set already. Raises `UserError` otherwise, and if the processor does not have the instructions.
     """
+    check_processor(instruction_set)
     wanted = _PINS[instruction_set] | _ALWAYS
     if "torch" in sys.modules and any(os.environ.get(key) != value for key, value in wanted.items()):
         raise UserError(
@@ -44,6 +48,20 @@ def pin(instruction_set: str) -> None:
             f"call temporal_shortcuts.training.numerics.pin({instruction_set!r}) first, in a fresh process."
         )
     os.environ.update(wanted)
+
+
+def check_processor(instruction_set: str) -> None:
+    """Raise `UserError` if this processor lacks instructions that the set has: a job would die of SIGILL.
+
+    Where the system does not say what its processor has, nothing is refused.
+    """
+    has = _described("flags")
+    missing = [name for name in _NEEDS[instruction_set] if has is not None and name not in has.split()]
+    if missing:
+        raise UserError(
+            f"protocol.instruction_set is {instruction_set}, but this processor ({_processor()}) has no {missing[0]}: run it on a machine "
+            "that has, or set protocol.instruction_set to avx2 or native, which makes records of its own."
+        )
 
 
 @contextmanager
@@ -109,8 +127,13 @@ INSISTED = ("torch", "device", "instruction_set", "precision")
 
 
 def _processor() -> str:
+    return _described("model name") or platform.processor() or platform.machine()
+
+
+def _described(key: str) -> str | None:
+    """What Linux says of the first processor, or None."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = _CPU.read_text().splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+        return None
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), None)
