@@ -24,7 +24,7 @@ from temporal_shortcuts.study.declared import Data, Protocol, Shortcut, StudyKey
 Key = tuple[str, ...]
 
 MORE = {  # beside the seven published variants: every kind, and a variant with each key of its own
-    "late_published": {"shortcut": {"kind": "epoch_res", "strength": 0.05, "onset": 41, "accounting": "published"}},
+    "late_published": {"shortcut": {"kind": "epoch_res", "strength": 0.05, "onset": 42, "accounting": "published"}},
     "shuffled_late": {"shortcut": {"kind": "shuffled", "strength": 0.05, "onset": 41}},
     "noise_late": {"shortcut": {"kind": "noise", "strength": 0.05, "onset": 41}},
     "null_arm": {"shortcut": {"kind": "one_bit", "onset": 41}},
@@ -101,7 +101,7 @@ CHANGE: list[tuple[Key, Any, list[str]]] = [
     (("variants", "own", "weight_decay"), 0.002, ["own"]),
     (("variants", "own", "augmentation", "crop_padding"), 3, ["own"]),
     (("variants", "annealed", "schedule_epochs"), 70, ["annealed"]),
-    (("variants", "batch_res_late", "shortcut", "kind"), "shuffled", ["batch_res_late"]),
+    (("variants", "batch_res_late", "shortcut", "kind"), "mixed", ["batch_res_late"]),
     (("variants", "batch_res_late", "shortcut", "strength"), 0.06, ["batch_res_late"]),
     (("variants", "batch_res_late", "shortcut", "onset"), 40, ["batch_res_late"]),
     (("variants", "epoch_res_late", "shortcut", "accounting"), "published", ["epoch_res_late"]),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["load_network", "normalise", "read_study", "train"]
+__all__ = ["load_network", "read_study", "train"]
 
 
 def __getattr__(name: str) -> Any:

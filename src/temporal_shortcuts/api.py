@@ -21,7 +21,6 @@ from temporal_shortcuts.study.reading import merged, read
 from temporal_shortcuts.training import numerics
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from torch import Tensor
 
@@ -118,7 +117,8 @@ def train(
 def load_network(path: str | Path) -> Network:
     """The network of kept weights (`keep_weights: true`, a .safetensors file) or of a state, in evaluation mode.
 
-    Which network it is stands in the file's metadata. Give it images through `normalise`.
+    Which network it is, its mean and deviation and the names of its classes stand in the file's metadata. `predict` takes images as they
+    are: `network.predict(images)`, uint8 `[N, 3, 32, 32]`, gives probabilities in the order of `network.classes`.
     """
     import torch
     from safetensors import safe_open
@@ -139,26 +139,12 @@ def load_network(path: str | Path) -> Network:
     network = networks.build(described["model"], described["width"], described["classes"], torch.Generator())
     network.load_state_dict(weights)
     network.normalisation = (described["mean"], described["deviation"])
+    network.classes = tuple(described["class_names"]) if "class_names" in described else None
     return network.eval()
 
 
-def normalise(images: np.ndarray, network: Network | None = None) -> Tensor:
-    """uint8 images `[N, 3, 32, 32]` -> what a network was trained on: float32, each channel with a mean and deviation.
-
-    They are those of a network that `load_network` gave, or the protocol's.
-    """
-    import numpy as np
-    import torch
-
-    from temporal_shortcuts.training.trainer import DEVIATION, MEAN
-
-    given = (network.normalisation if network is not None else None) or (MEAN, DEVIATION)
-    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in given)
-    return (torch.from_numpy(np.array(images)).float() / 255 - mean) / deviation
-
-
 def _described_by(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Of files of version 0.1, which have no metadata: one of the two networks that there were."""
+    """Of files of version 0.1, which have no metadata: one of the two networks that there were, and the one normalisation."""
     from temporal_shortcuts.training.trainer import DEVIATION, MEAN
 
     model = "resnet18" if "blocks.7.conv1.weight" in weights else "resnet18_published"
