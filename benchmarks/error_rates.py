@@ -81,7 +81,7 @@ def draw(
 
 
 def is_wrong(claim: Mapping[str, Any], verdict: str, truth: Truth) -> bool:
-    """Whether a verdict contradicts the truth; on the very limit any is."""
+    """Whether a verdict contradicts the truth: a difference of 0 has no sign, and one of the margin is not within it."""
     margin, endpoint = claim["margin"], claim["endpoint"]
     if claim["test"] == "fails_to_converge":
         return verdict == "supported"
@@ -94,7 +94,7 @@ def is_wrong(claim: Mapping[str, Any], verdict: str, truth: Truth) -> bool:
     if verdict == "negligible":
         return not within
     if claim["test"] == "negligible":
-        return abs(abs(difference) - margin) < 1e-9 or (verdict == "supported") != within
+        return (verdict == "supported") != within
     signed = -difference if claim["test"] == "not_better" else difference
     return signed <= 1e-9 if verdict == "supported" else signed >= -1e-9
 

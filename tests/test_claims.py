@@ -23,7 +23,16 @@ from statsmodels.stats.weightstats import ttost_paired
 from synthetic import made_study
 
 from temporal_shortcuts.analysis.statistics import MOST_N, pairs_needed, pairs_to_decide, sign_flip_p
-from temporal_shortcuts.analysis.verdicts import COLUMNS, VERDICTS, decide, judge, step_down, verdicts
+from temporal_shortcuts.analysis.verdicts import (
+    COLUMNS,
+    VERDICTS,
+    cannot_be_planned,
+    decide,
+    judge,
+    step_down,
+    verdicts,
+    why_not_tested,
+)
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Claim, Study
 
@@ -206,6 +215,95 @@ def test_best_of_takes_the_strongest_rival() -> None:
     assert verdicts_on([BEST_OF], {**runs, "w": around(80 + just, 5)})["verdict"].item() == "undecided"
 
 
+def test_the_best_and_its_rivals_are_compared_on_one_set_of_seeds() -> None:
+    """Those that all of them have: so that means, n and estimate go together."""
+    runs = {"b": np.full(9, 80.0), "v": [*around(77, 5), 90, 90, 90, 90], "w": around(76, 5)}
+    assert verdicts_on([BEST_OF], runs).equals(verdicts_on([BEST_OF], {name: own[:5] for name, own in runs.items()}))
+    apart = pd.concat([runs_of({"b": [80] * 9}), runs_of({"v": [70] * 5}), runs_of({"w": [70] * 9}).iloc[5:]])
+    row = verdicts(study_with([BEST_OF]), apart).iloc[0]
+    assert (row["n"], row["verdict"], why_not_tested(row)) == (0, "undecided", "no seed in common")
+    assert row[["p", "low", "estimate", "needed_n"]].isna().all()
+
+
+def test_the_needed_n_of_the_best_is_that_of_the_rival_that_is_hardest_to_beat() -> None:
+    sometimes = np.array([80.0] * 7 + [10.0] * 3)[[0, 7, 1, 2, 8, 3, 4, 9, 5, 6]]
+    row = verdicts_on([BEST_OF], {"b": np.full(10, 80.0), "v": around(79, 10, 0.1), "w": sometimes}).iloc[0]
+    assert (row["verdict"], row["estimate"]) == ("undecided", pytest.approx(1))
+    assert row["needed_n"] == pairs_needed(21, sometimes.std(ddof=1)) > 10
+
+
+@pytest.mark.parametrize("mean", [-0.33, 0.27, 0.31])
+def test_too_near_the_margin_nothing_is_planned(mean: float) -> None:
+    values = {"b": np.full(6, 80.0), "v": around(80 + mean, 6, 0.2)}
+    near = verdicts_on([NEGLIGIBLE], values).iloc[0]
+    assert pd.isna(near["needed_n"])
+    assert cannot_be_planned(near)
+    for sd, beyond in ((0.1, False), (0.1, True)):  # a standard error and a half inside, or outside
+        mean = 0.3 + (1.5 if beyond else -1.5) * sd / math.sqrt(6)
+        row = verdicts_on([NEGLIGIBLE], {**values, "v": around(80 + mean, 6, sd)}).iloc[0]
+        truth = (mean, sd) if beyond else (0.0, sd * math.sqrt(5 / stats.chi2.ppf(0.2, 5)))
+        assert row["needed_n"] == max(7, pairs_to_decide(*truth, 0.3, (0.05, 0.05), about_margin=True))
+        assert not cannot_be_planned(row)
+
+
+def test_identical_runs_decide_no_claim() -> None:
+    """What sets two variants apart never acted: their runs are the same to the last bit, which is said, and nothing is tested."""
+    runs = runs_of({"b": around(80, 5), "v": around(80, 5), "w": around(75, 5)})
+    weights = runs["seed"].astype(str) + runs["variant"].replace("v", "b")
+    table = verdicts(
+        study_with([{**BETTER, "margin": 0.3}, NEGLIGIBLE, BEST_OF, {**BETTER, "id": "w", "variant": "w"}]),
+        runs.assign(weights_final=weights),
+    )
+    assert table["verdict"].tolist() == ["undecided"] * 3 + ["contradicted"]
+    assert table["not_tested"].tolist() == ["identical"] * 3 + [""]
+    assert table[["p", "p_margin", "p_sign_flip", "p_holm", "low", "needed_n"]][:3].isna().all(axis=None)
+    assert [why_not_tested(row) for row in table.to_dict("records")] == [
+        "its runs are the same to the last bit"
+    ] * 3 + [""]
+    assert "not_tested" not in verdicts(study_with([BETTER]), runs)
+
+
+def test_a_later_stage_is_tested_at_the_whole_level_once_the_earlier_ones_are_settled() -> None:
+    gain = {"b": np.full(5, 80.0), "v": around(83, 5), "w": around(81.3, 5)}
+    later = {**BETTER, "id": "later", "variant": "w", "stage": 2}
+    table = verdicts_on([later, BETTER, {**later, "id": "last", "stage": 5}], gain)
+    assert table["stage"].tolist() == [2, 1, 5]
+    assert table["level"].tolist() == [0.05] * 3
+    assert table["p"]["later"] == pytest.approx(stats.ttest_1samp(around(1.3, 5), 0).pvalue, rel=1e-5)
+    assert (table["verdict"] == "supported").all()
+    last, open_claim = {**later, "id": "last", "stage": 5}, {**BETTER, "variant": "b", "than": "b2"}
+    table = verdicts_on([later, open_claim, last], {**gain, "b2": around(80, 5)})
+    assert table["not_tested"].tolist() == ["stage", "", "stage"]
+    assert [why_not_tested(row) for row in table.to_dict("records")] == [
+        (words := "a claim of an earlier stage is open"),
+        "",
+        words,
+    ]
+    assert table.loc[["later", "last"], ["p", "p_holm", "p_sign_flip", "low", "high", "needed_n"]].isna().all(axis=None)
+    assert table["estimate"]["later"] == pytest.approx(1.3), "what was seen is told all the same"
+    assert "stage" not in verdicts_on([BETTER], gain)
+
+
+@pytest.mark.parametrize(
+    ("claim", "mean", "sd", "settled"),
+    [
+        (BETTER, 3, 1.0, True),
+        (NEGLIGIBLE, 0.0, 0.1, True),
+        (NEGLIGIBLE, 0.9, 0.1, True),
+        ({**BETTER, "margin": 0.3}, 0.2, 0.05, True),  # its sign and that it does not matter
+        ({**BETTER, "margin": 0.3}, 3, 0.5, True),  # its sign and that it does matter
+        ({**BETTER, "margin": 0.3}, 0.0, 0.1, False),  # negligible, but whether there is a difference is open
+        ({**BETTER, "margin": 0.3}, 0.3, 0.05, False),  # supported, but whether it matters is open
+    ],
+)
+def test_what_settles_a_stage(claim: dict[str, Any], mean: float, sd: float, settled: bool) -> None:
+    values = {"b": np.full(6, 80.0), "v": around(80 + mean, 6, sd), "w": around(90, 6)}
+    later = {**BETTER, "id": "later", "variant": "w", "stage": 2}
+    table = verdicts_on([claim, later], values)
+    assert table["verdict"].iloc[0] != "undecided"
+    assert (table["verdict"]["later"] == "supported") == settled
+
+
 def test_the_claimed_best_may_stand_in_its_own_list() -> None:
     runs = {"b": np.full(5, 80.0), "v": around(77, 5), "w": around(76, 5)}
     listed = verdicts_on([{**BEST_OF, "among": ["v", "b", "w"]}], runs)
@@ -288,10 +386,9 @@ def recomputed(claims: list[dict[str, Any]], values: dict[str, dict[int, float]]
 
     def interval(claim: dict[str, Any], level: float) -> Any:
         others = claim.get("among") or [claim.get("than")]
-        ends = []
+        own, ends = values[claim["variant"]], []
+        seeds = sorted(set(own).intersection(*(values[other] for other in others if other)))
         for other in others:
-            own = values[claim["variant"]]
-            seeds = sorted(set(own) & set(values[other])) if other else sorted(own)
             d = np.array([own[seed] - (values[other][seed] if other else 100 * claim["threshold"]) for seed in seeds])
             error = max(np.std(d, ddof=1), floor) / np.sqrt(len(d))
             tails = level / 2, level / 2 / len(others)
@@ -468,6 +565,33 @@ def test_needed_n_is_for_the_observed_effect_at_the_level_of_the_test() -> None:
     assert table["level"].tolist() == pytest.approx([level] * 3, rel=1e-5)
     # b is behind v by 0.5: to contradict "b is best" takes half the level, since it has two rivals
     assert table["needed_n"].tolist() == [pairs_needed(0.5, 1, level), pairs_needed(0.5, 1, level / 2), MOST_N]
+
+
+@pytest.mark.parametrize("margins", [(None, None), (0.3, 0.3)])
+@pytest.mark.parametrize("first", ["better", "negligible"])
+@pytest.mark.parametrize("truth", [(0.0, 0.0), (0.3, 0.0), (0.3, 0.3), (0.8, 0.0), (3.0, 0.3)])
+def test_stages_keep_the_level_of_the_whole_family(first: str, margins: tuple, truth: tuple[float, float]) -> None:
+    """Two claims in each of two stages, n = 5, the baseline shared: at most 5 % of studies have any wrong verdict."""
+    draws, rng, sd = 1_500, np.random.default_rng(33), 0.15 if truth[0] < 1 else 1.0
+    kinds, names = {"better": BETTER, "negligible": NEGLIGIBLE}, ("v1", "w1", "v2", "w2")
+    truths = {name: truth[int(name[1]) - 1] for name in names}
+    family = []
+    for name in names:
+        claim = kinds[first if name[1] == "1" else "better"]
+        margin = margins[int(name[1]) - 1] or claim.get("margin")
+        family.append(
+            {**claim, "id": name, "variant": name, "stage": int(name[1]), "endpoint": "last5", "margin": margin}
+        )
+    claims, wrong = claims_of(family), 0
+    for _ in range(draws):
+        noise = rng.normal(0, sd / math.sqrt(2), (5, 5))
+        means = {"b": 0.0, **truths}
+        values = {
+            name: dict(enumerate(80 + mean + own)) for (name, mean), own in zip(means.items(), noise, strict=True)
+        }
+        found = decide(claims, {"last5": values})
+        wrong += any(error_rates.is_wrong(claim, verdict, truths) for claim, verdict in zip(family, found, strict=True))
+    assert wrong / draws <= 0.05 + slack(0.05, draws)
 
 
 # The study as it is declared ------------------------------------------------------------------------------------------

@@ -23,8 +23,11 @@ from statsmodels.stats.power import TTestPower
 from synthetic import made_study
 
 from temporal_shortcuts.analysis import endpoints as e
+from temporal_shortcuts.analysis import moderation as m
 from temporal_shortcuts.analysis import statistics as s
+from temporal_shortcuts.analysis.verdicts import verdicts
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.study import Study
 
 DOCS = Path(__file__).parents[1] / "docs" / "statistics.md"
 
@@ -165,10 +168,10 @@ def test_small_and_degenerate_samples() -> None:
     none, one, two = s.compare([], []), s.compare([91.0], [90.0]), s.compare([91.0, 90.5], [90.0, 90.0])
     assert none.n == 0
     assert all(math.isnan(value) for name, value in vars(none).items() if name != "n")
-    assert (one.mean_difference, one.p_sign_flip) == (1.0, 1.0)
-    assert all(math.isnan(x) for x in (one.sd_difference, one.t_low, one.p_t, one.bca_low, one.detectable_difference))
-    assert two.p_t == pytest.approx(stats.ttest_1samp([1.0, 0.5], 0).pvalue)
-    assert all(math.isnan(x) for x in (two.bca_low, two.bca_high, two.pair_correlation))
+    assert one.mean_difference == 1.0
+    assert all(math.isnan(value) for name, value in vars(one).items() if name not in ("n", "mean_difference"))
+    assert (two.t_low, two.t_high) == pytest.approx(stats.ttest_1samp([1.0, 0.5], 0).confidence_interval(0.95))
+    assert all(math.isnan(x) for x in (two.p_t, two.p_sign_flip, two.bca_low, two.bca_high, two.pair_correlation))
 
 
 def test_equal_differences_count_no_more_than_the_resolution() -> None:
@@ -302,6 +305,162 @@ def test_the_tables_in_the_docs_are_computed() -> None:
         assert written == pytest.approx([decides[0], finds[0], decides[1], finds[1]], abs=0.005)
 
 
+# Moderated variances --------------------------------------------------------------------------------------------------
+
+VARIANCES = np.array([0.09, 0.25, 0.04, 0.16, 1.21, 0.0225, 0.36, 0.1225])
+
+
+@pytest.mark.parametrize(
+    ("df", "prior_df", "prior_variance", "last"),
+    [
+        (np.full(8, 3.0), 4.02798713002, 0.157914569531, 0.142797338007),
+        (np.array([3.0, 3, 4, 9, 3, 2, 4, 3]), 4.14156830469, 0.154405735826, 0.141002908408),
+    ],
+)
+def test_the_prior_is_that_of_limma(df: np.ndarray, prior_df: float, prior_variance: float, last: float) -> None:
+    """Values of `squeezeVar(s2, df)` of limma 3.54.1, printed by R with options(digits = 12)."""
+    d0, s02 = m.fit(VARIANCES, df)
+    assert (d0, s02) == pytest.approx((prior_df, prior_variance), rel=1e-9)
+    assert (d0 * s02 + df[-1] * VARIANCES[-1]) / (d0 + df[-1]) == pytest.approx(last, rel=1e-9)
+    assert m.fit([0.09, 0.10, 0.11, 0.08, 0.12], 4) == (math.inf, pytest.approx(0.1))  # limma: Inf and 0.1
+    stacked = m.fit(np.stack([VARIANCES, 4 * VARIANCES]), df)
+    assert (stacked[0], stacked[1]) == (pytest.approx([prior_df] * 2), pytest.approx(prior_variance * np.array([1, 4])))
+
+
+def test_the_prior_has_the_moments_that_it_is_fitted_to() -> None:
+    """Slowly, by integration: under the model s^2/s0^2 is F distributed with d and d0 degrees of freedom."""
+    d0, s02 = (float(x) for x in m.fit(VARIANCES, 3.0))
+    model = stats.f(3, d0, scale=s02)
+    mean = model.expect(np.log, limit=500)
+    assert mean == pytest.approx(np.log(VARIANCES).mean(), rel=1e-4)
+    spread = model.expect(lambda x: (np.log(x) - mean) ** 2, limit=500)
+    assert spread == pytest.approx(np.log(VARIANCES).var(ddof=1), rel=1e-3)
+    # and the moderated variance is 1 / E(1/sigma^2), given s^2
+    precision, d, seen = stats.gamma(d0 / 2, scale=2 / (d0 * s02)), 3, 0.25
+    grid = np.linspace(1e-6, 200, 400_001)
+    weight = precision.pdf(grid) * stats.chi2.pdf(d * seen * grid, d) * grid
+    assert (d0 * s02 + d * seen) / (d0 + d) == pytest.approx(weight.sum() / (weight * grid).sum(), rel=1e-4)
+
+
+def test_how_much_is_borrowed() -> None:
+    rng = np.random.default_rng(13)
+    alike, apart = rng.chisquare(3, (200, 10)) / 3, 100.0 ** np.arange(10) * np.ones((2, 1))
+    assert m.borrowed(alike[:, :4], 3.0).tolist() == [0.0] * 200, "four arms are too few"
+    assert m.borrowed(alike[:, :5], 2.0).tolist() == [0.0] * 200, "and so are five with three seeds"
+    assert (m.borrowed(alike[:, :5], 3.0) <= 1).all()
+    assert 2 < np.median(m.borrowed(alike, 3.0)) <= m.borrowed(alike, 3.0).max() <= 3.5
+    assert (m.borrowed(rng.chisquare(9, (200, 24)) / 9, 9.0) == m.MOST).mean() > 0.9
+    assert m.borrowed(apart, 3.0).tolist() == [0.0] * 2, "spreads that differ a hundredfold have nothing in common"
+    assert (m.borrowed_if_alike(24, 10), m.borrowed_if_alike(5, 3), m.borrowed_if_alike(3, 50)) == (m.MOST, 0, 0)
+
+
+ARMS = [f"arm{k}" for k in range(9)]
+
+
+def arms_study(variances: str, claims: list[dict] | None = None) -> Study:
+    null = {"against": "b", "settings": {"shortcut": {"kind": "one_bit", "onset": 1}}}
+    return made_study(
+        {"b": {}, "null": null} | {name: {"against": "b"} for name in ARMS}, claims or [], variances=variances
+    )
+
+
+def arms_runs(sds: dict[str, float], seeds: dict[str, int]) -> pd.DataFrame:
+    rng = np.random.default_rng(14)
+    rows = [
+        (name, k, (80 + rng.normal(0, sds.get(name, 0.2))) / 100)
+        for name in ("b", "null", *ARMS)
+        for k in range(seeds.get(name, 4))
+    ]
+    return pd.DataFrame(rows, columns=["variant", "seed", "last5"])
+
+
+def test_moderated_comparisons_follow_from_one_estimate() -> None:
+    """Null arms take part in it, arms of another n too, and one with two seeds does not."""
+    runs = arms_runs({"arm0": 0.5}, {"b": 6, "arm1": 6, "arm2": 3, "arm3": 2})
+    own, table = (s.comparisons(arms_study(how), runs).set_index("variant") for how in ("own", "moderated"))
+    assert (own.columns.tolist(), table.columns.tolist()) == (
+        s.COMPARISONS[:1] + s.COMPARISONS[2:],
+        own.columns.tolist() + s.MODERATED,
+    )
+    wide = 100 * runs.pivot(index="seed", columns="variant", values="last5")
+    differences = {name: (wide[name] - wide["b"]).dropna().to_numpy() for name in ("null", *ARMS)}
+    pool = {name: d for name, d in differences.items() if len(d) > 2}
+    df = np.array([len(d) - 1.0 for d in pool.values()])
+    variances = np.array([d.var(ddof=1) for d in pool.values()])
+    borrowed, common = float(m.borrowed(variances, df)), float(m.fit(variances, df)[1])
+    assert borrowed > 0.5
+    for name in pool:
+        d, row = differences[name], table.loc[name]
+        sd = math.sqrt((borrowed * common + (len(d) - 1) * d.var(ddof=1)) / (borrowed + len(d) - 1))
+        ends = stats.t.interval(0.95, borrowed + len(d) - 1, d.mean(), sd / math.sqrt(len(d)))
+        assert (row["t_low"], row["t_high"]) == pytest.approx(ends, rel=1e-4)
+        assert row["p_t"] == pytest.approx(
+            2 * stats.t.sf(abs(d.mean()) / sd * len(d) ** 0.5, borrowed + len(d) - 1), rel=1e-4
+        )
+        assert row["detectable_difference"] == pytest.approx(
+            s.detectable_difference(len(d), sd, borrowed=borrowed), rel=1e-4
+        )
+        assert (row["df"], row["variances"]) == (pytest.approx(borrowed + len(d) - 1, rel=1e-4), "moderated")
+    family = [name for name in ARMS if name != "arm3"]
+    expected = multipletests([*table["p_t"][family], 1.0], method="holm")[1][:-1]
+    assert table["p_holm"][family].tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+    assert table["p_holm"][["null", "arm3"]].isna().all()
+    assert table["sd_difference"].equals(own["sd_difference"]), "as measured"
+
+
+@pytest.mark.parametrize(
+    ("sds", "seeds", "how"),
+    [
+        ({}, {}, "moderated"),
+        ({name: 0.001 * 10.0**k for k, name in enumerate(ARMS)}, {}, "too_different"),
+        ({}, dict.fromkeys(ARMS[3:], 2), "too_few"),
+    ],
+)
+def test_where_nothing_can_be_borrowed_each_has_its_own_variance_and_says_so(sds: dict, seeds: dict, how: str) -> None:
+    runs = arms_runs(sds | ({"b": 0.0} if how == "too_different" else {}), seeds)
+    own, table = (s.comparisons(arms_study(variances), runs) for variances in ("own", "moderated"))
+    assert set(table["variances"]) == {how}
+    assert own.equals(table[s.COMPARISONS]) == (how != "moderated")
+
+
+def test_a_claims_variance_is_that_of_its_comparison() -> None:
+    claim = {"id": "a", "text": "a", "test": "better", "variant": "b", "than": "arm0"}
+    runs = arms_runs({"arm0": 0.6}, {})
+    for how in ("own", "moderated"):
+        study = arms_study(how, [claim])
+        row, claimed = s.comparisons(study, runs).set_index("variant").loc["arm0"], verdicts(study, runs).iloc[0]
+        assert (claimed["low"], claimed["high"], claimed["p"]) == pytest.approx(
+            (-row["t_high"], -row["t_low"], row["p_t"]), rel=1e-4
+        )
+        assert ("df" in claimed) == (how == "moderated")
+
+
+@pytest.mark.parametrize("n", [3, 4, 8])
+def test_what_is_detectable_with_borrowed_degrees_of_freedom_is_found_four_times_in_five(n: int) -> None:
+    draws, borrowed, rng = 20_000, 3.0, np.random.default_rng(n)
+    means = rng.normal(s.detectable_difference(n, 1.0, borrowed=borrowed), 1 / math.sqrt(n), draws)
+    sds = np.sqrt(rng.chisquare(n - 1 + borrowed, draws) / (n - 1 + borrowed))
+    p = 2 * stats.t.sf(np.abs(means) * math.sqrt(n) / sds, n - 1 + borrowed)
+    assert np.mean(p <= 0.05) == pytest.approx(0.8, abs=slack(0.8, draws))
+    assert s.detectable_difference(n, 1.0, borrowed=borrowed) < s.detectable_difference(n, 1.0)
+    needed = s.pairs_needed(1.2, 1.0, 0.01, borrowed)
+    assert s._power(1.2, needed, 0.01, borrowed) >= 0.8 > s._power(1.2, needed - 1, 0.01, borrowed)
+    levels = (0.05, 0.05)
+    power = s.power_to_decide(n, 0.0, 0.2, 0.3, levels, borrowed=borrowed)
+    errors = 0.2 * sds / math.sqrt(n)
+    small = rng.normal(0, 0.2 / math.sqrt(n), draws)
+    critical = stats.t.isf([0.025, 0.05], n - 1 + borrowed)
+    decided = (np.abs(small) > critical[0] * errors) | (np.abs(small) + critical[1] * errors < 0.3)
+    assert power == pytest.approx(decided.mean(), abs=slack(0.5, draws))
+
+
+def test_the_upper_limit_of_a_standard_deviation() -> None:
+    draws = 20_000
+    sds = np.random.default_rng(15).normal(0, 2, (draws, 5)).std(axis=1, ddof=1)
+    above = np.mean([s.sd_upper(sd, 4) >= 2 for sd in sds])
+    assert above == pytest.approx(0.8, abs=slack(0.8, draws))
+
+
 # The study's tables ---------------------------------------------------------------------------------------------------
 
 STUDY = made_study(
@@ -337,10 +496,10 @@ def test_comparisons_pair_by_seed_and_correct_within_an_endpoint() -> None:
     assert row["p_t"] == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, rel=1e-5)
     for _, group in table.groupby("endpoint"):
         p = group.set_index("variant")["p_t"]
-        holm = multipletests([p["z"], p["a"], 1.0], method="holm")[1]  # absent counts, the null arm does not
-        assert group.set_index("variant")["p_holm"][["z", "a"]].tolist() == pytest.approx(holm[:2], rel=1e-5)
-        assert group["p_holm"].isna().tolist() == [False, True, False, True]
-    assert table["published_difference"][:4].tolist() == pytest.approx([0.07, math.nan, math.nan, -81.98], nan_ok=True)
+        assert group["p_t"].isna().tolist() == [False, False, True, True]  # two seeds are no test, and take no step
+        holm = multipletests([p["z"], 1.0, 1.0], method="holm")[1]  # what is not tested counts, the null arm does not
+        assert group.set_index("variant")["p_holm"]["z"] == pytest.approx(holm[0], rel=1e-5)
+        assert group["p_holm"].isna().tolist() == [False, True, True, True]
 
 
 def test_comparisons_are_the_same_bytes_from_rows_in_any_order() -> None:
@@ -360,6 +519,46 @@ def test_holm_known_answer() -> None:
     assert s.holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
     assert s.holm([0.01, math.nan]).tolist() == pytest.approx([0.02, math.nan], nan_ok=True)
     assert len(s.holm([])) == 0
+
+
+def test_a_published_difference_is_that_of_the_same_run_only() -> None:
+    """The report's values, where a variant is what the report ran; one's own, whatever they are of."""
+    shortcut = {"kind": "batch_res", "strength": 0.05}
+    variants = {"benchmark": {"published": 0.9198}} | {
+        f"from_{onset}": {
+            "against": "benchmark",
+            "published": 0.9205,
+            "settings": {"shortcut": shortcut | {"onset": onset}},
+        }
+        for onset in (41, 8)
+    }
+    for values, expected in (((0.9198, 0.9205), [0.07, math.nan]), ((0.5, 0.6), [10, 10])):
+        given = {name: one | {"published": values[name != "benchmark"]} for name, one in variants.items()}
+        found = s.comparisons(made_study(given), runs_of({"benchmark": [0]}))["published_difference"][:2]
+        assert found.tolist() == pytest.approx(expected, nan_ok=True)
+
+
+def test_identical_runs_are_not_tested() -> None:
+    weights = RUNS["seed"].astype(str).where(RUNS["variant"].isin(["benchmark", "z"]), RUNS["variant"])
+    table = s.comparisons(STUDY, RUNS.assign(weights_final=weights)).set_index(["endpoint", "variant"])
+    assert table.loc[("last5", "z"), ["p_t", "p_sign_flip", "p_holm"]].isna().all()
+    assert table.loc[("last5", "null"), ["p_t", "p_sign_flip"]].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("exact", "written"),
+    [
+        (-66.13497, -66.13497),
+        (-124.8452, -124.8452),
+        (-124.8447, -124.845),
+        (0.125, 0.125),
+        (66.13512, 66.1351),
+        (0.135 - 1e-16, 0.135),
+    ],
+)
+def test_what_is_rounded_again_in_a_text_is_rounded_as_once(exact: float, written: float) -> None:
+    assert s.six_digits(exact) == written
+    assert f"{s.six_digits(exact):.2f}" == f"{exact:.2f}" or abs(exact - written) < 1e-9
 
 
 def test_rounding_keeps_six_digits_and_whole_numbers() -> None:

@@ -88,6 +88,7 @@ def test_every_decimal_in_a_text_is_in_a_table(small):
         )
     known |= {f"{value:.1f}" for value in tables.stability["stable_epoch_mean"]}
     known |= {f"{value:.1f}" for value in tables.decision_cost["ratio"]}
+    known |= {f"{value:.2f}" for value in tables.decision_cost["difference"]}
     epochs = tables.varied["learning_rate"][["mean", "low", "high"]].to_numpy(float).ravel()
     known |= {f"{abs(value):.1f}" for value in epochs}
     for text in (

@@ -8,7 +8,7 @@ generator without a fixed seed, so equal runs give equal bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from math import nan, sqrt
 from typing import Any
@@ -16,14 +16,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import optimize, special, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
+from temporal_shortcuts.analysis import moderation
 from temporal_shortcuts.analysis.endpoints import SMOOTHING as SMOOTHING
 from temporal_shortcuts.analysis.endpoints import Floats, available, of_runs
+from temporal_shortcuts.analysis.moderation import OWN, Prior
+from temporal_shortcuts.analysis.outcomes import identical
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.study import Study, Variant
+from temporal_shortcuts.study import Study, Variant, published
 
 BySeed = dict[str, dict[int, float]]
 
@@ -36,6 +39,8 @@ SMALLEST_N = 3
 """Fewest seeds for a verdict: with two, the standard deviation would rest on a single difference."""
 MOST_N = 10_000
 """Where the search for a sample size ends: the answer 10,000 means 10,000 or more."""
+SHOWN = 2
+"""Decimals of a number of points in a text."""
 EXACT_UP_TO = 20
 """Pairs up to which every sign pattern is enumerated; beyond it, `SIGN_DRAWS` random ones are drawn."""
 SIGN_DRAWS = 99_999
@@ -69,19 +74,24 @@ class Comparison:
     pair_correlation: float
 
 
-def compare(variant_values: ArrayLike, reference_values: ArrayLike, floor: float = RESOLUTION) -> Comparison:
+def compare(
+    variant_values: ArrayLike, reference_values: ArrayLike, floor: float = RESOLUTION, prior: Prior = OWN
+) -> Comparison:
     """Compare two variants whose values, in percent, stand in pairs of the same seed: shapes `[n]` and `[n]`.
 
-    What n cannot give is nan: everything at n = 0; all but the mean and the sign-flip p (which is 1) at n = 1; the BCa
-    interval and the correlation at n = 2. `sd_difference` is as measured; the t interval, its p and the detectable
-    difference use at least `floor` points in its place (`resolution`), so they are defined where all differences are equal.
+    What n cannot give is nan: everything at n = 0, all but the mean at n = 1, and at n = 2 both p-values, as nothing is tested below
+    `SMALLEST_N`, the BCa interval and the correlation. `sd_difference` is as measured; the t interval, its p and the detectable
+    difference use at least `floor` points in its place (`resolution`), so they are defined where all differences are equal, and what
+    the `prior` of the endpoint makes of it.
     """
     variant, reference = np.asarray(variant_values, float), np.asarray(reference_values, float)
     differences = variant - reference
     n = len(differences)
     mean = round(float(differences.mean()), 9) if n else nan  # an exact 0 where the differences cancel
-    error = standard_error(differences, floor)
-    t_low, t_high = (float(end) for end in stats.t.interval(1 - LEVEL, n - 1, mean, error)) if n > 1 else (nan, nan)
+    sd, df = prior.spread(differences, floor) if n > 1 else (nan, nan)
+    error = sd / sqrt(n) if n else nan
+    t_low, t_high = (float(end) for end in stats.t.interval(1 - LEVEL, df, mean, error)) if n > 1 else (nan, nan)
+    tested = n >= SMALLEST_N
     bca_low, bca_high = bca_interval(differences)
     return Comparison(
         n=n,
@@ -91,9 +101,9 @@ def compare(variant_values: ArrayLike, reference_values: ArrayLike, floor: float
         t_high=t_high,
         bca_low=bca_low,
         bca_high=bca_high,
-        p_t=float(2 * stats.t.sf(abs(mean) / error, n - 1)) if n > 1 else nan,
-        p_sign_flip=sign_flip_p(differences),
-        detectable_difference=detectable_difference(n, error * sqrt(n)),
+        p_t=float(2 * stats.t.sf(abs(mean) / error, df)) if tested else nan,
+        p_sign_flip=sign_flip_p(differences) if tested else nan,
+        detectable_difference=detectable_difference(n, sd, borrowed=prior.df),
         pair_correlation=_correlation(variant, reference),
     )
 
@@ -101,7 +111,7 @@ def compare(variant_values: ArrayLike, reference_values: ArrayLike, floor: float
 def standard_error(values: Floats, floor: float = RESOLUTION) -> float:
     """Of the mean of `values [n]`, in points, from a standard deviation of at least `floor`; nan below n = 2."""
     n = len(values)
-    return max(float(values.std(ddof=1)), floor) / sqrt(n) if n > 1 else nan
+    return OWN.spread(values, floor).sd / sqrt(n) if n > 1 else nan
 
 
 def bca_interval(differences: Floats, resamples: int = 9_999) -> tuple[float, float]:
@@ -150,22 +160,32 @@ def _generator() -> np.random.Generator:
 # Sample sizes ---------------------------------------------------------------------------------------------------------
 
 
-def detectable_difference(n: int, sd: float, level: float = LEVEL) -> float:
-    """The true mean difference that `n` pairs find with probability `POWER`: points, as `sd`; nan below n = 2."""
-    return nan if n < 2 else _detectable_effect(n, level) * sd
+def detectable_difference(n: int, sd: float, level: float = LEVEL, borrowed: float = 0.0) -> float:
+    """The true mean difference that `n` pairs find with probability `POWER`: points, as `sd`; nan below n = 2.
+
+    Here and below `borrowed` are degrees of freedom beyond n - 1, those of a moderated standard deviation.
+    """
+    return nan if n < 2 else _detectable_effect(n, level, borrowed) * sd
 
 
 @cache
-def _detectable_effect(n: int, level: float) -> float:
-    return float(TTestPower().solve_power(effect_size=None, nobs=n, alpha=level / 2, power=POWER, alternative="larger"))
+def _detectable_effect(n: int, level: float, borrowed: float) -> float:
+    own = float(TTestPower().solve_power(effect_size=None, nobs=n, alpha=level / 2, power=POWER, alternative="larger"))
+    return own if not borrowed else optimize.brentq(lambda effect: _power(effect, n, level, borrowed) - POWER, 0.0, own)
 
 
-def deciding_difference(n: int, level: float) -> float:
+def _power(effect: float, n: ArrayLike, level: float, borrowed: float = 0.0) -> Any:
+    """Of the t-test at the two-sided `level`, for an effect in standard deviations; nan stands for a power beyond all doubt."""
+    n = np.asarray(n)
+    return TTestPower().power(effect, n, level / 2, df=n - 1 + borrowed, alternative="larger")
+
+
+def deciding_difference(n: int, level: float, borrowed: float = 0.0) -> float:
     """The smallest mean difference that is significant in the t-test of n pairs, in standard deviations of the differences."""
-    return float(special.stdtrit(n - 1, 1 - level / 2)) / n**0.5
+    return float(special.stdtrit(n - 1 + borrowed, 1 - level / 2)) / n**0.5
 
 
-def pairs_needed(mean_difference: float, sd: float, level: float = LEVEL) -> int:
+def pairs_needed(mean_difference: float, sd: float, level: float = LEVEL, borrowed: float = 0.0) -> int:
     """Pairs with which a paired t-test at the two-sided `level` finds this true difference with probability `POWER`.
 
     At least `SMALLEST_N`; at most `MOST_N`, which then means: this many or more. `mean_difference` and `sd` (of the
@@ -177,18 +197,31 @@ def pairs_needed(mean_difference: float, sd: float, level: float = LEVEL) -> int
         return MOST_N
     first = max(SMALLEST_N, int((with_known_sd / effect) ** 2))
     for start in range(first, MOST_N, 16):
-        power = TTestPower().power(effect, start + np.arange(16), level / 2, alternative="larger")
-        enough = np.flatnonzero(~(power < POWER))  # nan stands for a power beyond all doubt
+        enough = np.flatnonzero(~(_power(effect, start + np.arange(16), level, borrowed) < POWER))
         if len(enough):
             return min(start + int(enough[0]), MOST_N)
     return MOST_N
+
+
+def sd_upper(sd: float, df: float, level: float = 1 - POWER) -> float:
+    """The one-sided upper limit of a standard deviation with these degrees of freedom.
+
+    A plan that takes it for the true one has the power that it is for with confidence 1 - `level` (Browne, 1995).
+    """
+    return sd * sqrt(df / float(special.chdtri(df, 1 - level)))
 
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(200)
 
 
 def power_to_decide(
-    n: int, mean: float, sd: float, margin: float, levels: tuple[float, float], about_margin: bool = False
+    n: int,
+    mean: float,
+    sd: float,
+    margin: float,
+    levels: tuple[float, float],
+    about_margin: bool = False,
+    borrowed: float = 0.0,
 ) -> float:
     """Probability that `n` differences decide, where these are normal with this `mean` and `sd`.
 
@@ -197,15 +230,14 @@ def power_to_decide(
     given the standard deviation as measured, the mean falls into an interval or not; over that deviation (chi distributed) the
     integral is taken numerically.
     """
-    error = sd * np.sqrt(special.chdtri(n - 1, (1 - NODES) / 2) / (n - 1) / n)
+    df = n - 1 + borrowed
+    error = sd * np.sqrt(special.chdtri(df, (1 - NODES) / 2) / df / n)
     larger, smaller = levels
     limit = margin if about_margin else 0.0
-    low = -limit + special.stdtrit(n - 1, smaller / 2) * error  # from here to `high` the mean leaves the limit open,
-    high = limit - special.stdtrit(n - 1, larger / 2) * error
-    inner_low = (
-        -margin - special.stdtrit(n - 1, larger) * error
-    )  # and from here to `inner_high` it is within the margin
-    inner_high = margin + special.stdtrit(n - 1, smaller) * error
+    low = -limit + special.stdtrit(df, smaller / 2) * error  # from here to `high` the mean leaves the limit open,
+    high = limit - special.stdtrit(df, larger / 2) * error
+    inner_low = -margin - special.stdtrit(df, larger) * error  # and from here to `inner_high` it is within the margin
+    inner_high = margin + special.stdtrit(df, smaller) * error
     lower_end, upper_end = np.clip(inner_low, low, high), np.clip(inner_high, low, high)
     scale = sd / sqrt(n)
 
@@ -218,17 +250,22 @@ def power_to_decide(
 
 
 def pairs_to_decide(
-    mean: float, sd: float, margin: float, levels: tuple[float, float], about_margin: bool = False
+    mean: float,
+    sd: float,
+    margin: float,
+    levels: tuple[float, float],
+    about_margin: bool = False,
+    borrowed: float = 0.0,
 ) -> int:
     """Pairs with which `power_to_decide` is at least `POWER`: at least `SMALLEST_N`, at most `MOST_N` (this many or more)."""
     few, many = SMALLEST_N - 1, SMALLEST_N
-    while power_to_decide(many, mean, sd, margin, levels, about_margin) < POWER:
+    while power_to_decide(many, mean, sd, margin, levels, about_margin, borrowed) < POWER:
         if many >= MOST_N:
             return MOST_N
         few, many = many, min(2 * many, MOST_N)
     while many - few > 1:
         middle = (few + many) // 2
-        enough = power_to_decide(middle, mean, sd, margin, levels, about_margin) >= POWER
+        enough = power_to_decide(middle, mean, sd, margin, levels, about_margin, borrowed) >= POWER
         few, many = (few, middle) if enough else (middle, many)
     return many
 
@@ -264,7 +301,14 @@ def holm(p: ArrayLike) -> Floats:
 def rounded(frame: pd.DataFrame) -> pd.DataFrame:
     """Floats to six significant digits: more than they are worth, and the same on every processor's arithmetic."""
     floats = frame.select_dtypes("float").columns
-    return frame.assign(**{name: frame[name].map(lambda value: float(f"{value:.6g}") + 0.0) for name in floats})
+    return frame.assign(**{name: frame[name].map(six_digits) for name in floats})
+
+
+def six_digits(value: float) -> float:
+    """A number to six significant digits; to more, ten at most, where a text that shows `SHOWN` decimals would round it another way."""
+    forms = [float(f"{value:.{digits}g}") + 0.0 for digits in range(6, 11)]
+    shown = f"{value:.{SHOWN}f}"
+    return next((form for form in forms if f"{form:.{SHOWN}f}" == shown), forms[0])
 
 
 COMPARISONS = [
@@ -272,43 +316,65 @@ COMPARISONS = [
     *("bca_low", "bca_high", "p_t", "p_sign_flip", "p_holm", "detectable_difference", "pair_correlation"),
     "published_difference",
 ]
+MODERATED = ["df", "variances"]
+"""Degrees of freedom of the t-test, and how the variances were estimated: `moderation.Prior.how`."""
 
 
 def comparisons(study: Study, runs: pd.DataFrame, test_images: int = 10_000) -> pd.DataFrame:
     """`comparisons.csv`: each variant that has `against`, at each endpoint that the runs have, in the study's order.
 
     `runs` has the columns of `endpoints.endpoints`. `p_holm` is Holm's over the t-test's p within an endpoint; the family is
-    every comparison that the study declares, whether its runs are there or not, without the null arms.
+    every comparison that the study declares, whether its runs are there or not, without the null arms. Runs that are the same to the
+    last bit are not tested. A study with moderated variances has the `MODERATED` columns besides.
     """
     floor = resolution(test_images)
-    rows = [row for name in available(runs) for row in _compared(study, by_seed(runs, name), name, floor)]
-    frame = pd.DataFrame(rows, columns=COMPARISONS).astype(dict.fromkeys(COMPARISONS[5:], float))
+    rows = [row for name in available(runs) for row in _compared(study, runs, name, floor)]
+    added = MODERATED if study.variances == "moderated" else []
+    frame = pd.DataFrame(rows, columns=COMPARISONS + added).astype(dict.fromkeys(COMPARISONS[5:], float))
     for _, family in frame[~frame["null_arm"].astype(bool)].groupby("endpoint"):
         frame.loc[family.index, "p_holm"] = holm(family["p_t"])
     return rounded(frame)
 
 
-def _compared(study: Study, values: BySeed, endpoint: str, floor: float) -> list[dict[str, Any]]:
-    return [
-        {
-            "endpoint": endpoint,
-            "variant": variant.name,
-            "against": variant.against,
-            "null_arm": variant.is_null_arm,
-            **asdict(compare(*paired(values, variant.name, variant.reference.name), floor)),
-            "published_difference": _published_difference(variant),
-        }
-        for variant in _compared_variants(study)
-    ]
+def _compared(study: Study, runs: pd.DataFrame, endpoint: str, floor: float) -> list[dict[str, Any]]:
+    values = by_seed(runs, endpoint)
+    prior = prior_of(study, values, endpoint, floor)
+    rows = []
+    for variant in _compared_variants(study):
+        pair = variant.name, variant.reference.name
+        found = compare(*paired(values, *pair), floor, prior)
+        if identical(runs, *pair):
+            found = replace(found, p_t=nan, p_sign_flip=nan)
+        rows.append(
+            {
+                "endpoint": endpoint,
+                "variant": variant.name,
+                "against": variant.against,
+                "null_arm": variant.is_null_arm,
+                **asdict(found),
+                "published_difference": published.difference(study, *pair),
+                "df": found.n - 1 + prior.df if found.n > 1 else nan,
+                "variances": prior.how,
+            }
+        )
+    return rows
+
+
+def prior_of(study: Study, values: BySeed, endpoint: str, floor: float) -> Prior:
+    """What is known of the variances of all the study's comparisons at an endpoint, null arms among them, and of its claims' there."""
+    if study.variances == "own":
+        return OWN
+    pairs = {frozenset((one.name, one.reference.name)): None for one in _compared_variants(study)}
+    for claim in study.claims:
+        if (claim.endpoint or study.endpoint) == endpoint and claim.test != "fails_to_converge":
+            rivals = set(claim.among or [claim.than or ""]) - {claim.variant}
+            pairs |= {frozenset((claim.variant, rival)): None for rival in sorted(rivals)}
+    samples = [np.subtract(*paired(values, *sorted(pair))) for pair in pairs]
+    return moderation.prior((sample for sample in samples if len(sample) >= SMALLEST_N), floor)
 
 
 def _compared_variants(study: Study) -> list[Variant]:
     return [variant for variant in study.variants.values() if variant.against is not None]
-
-
-def _published_difference(variant: Variant) -> float:
-    ours, theirs = variant.published, variant.reference.published
-    return nan if ours is None or theirs is None else 100 * (ours - theirs)
 
 
 # Seeds and test images ------------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ TEXT = {
     "test",
     "than",
     "verdict",
+    "variances",
+    "not_tested",
 }
 """Columns that hold text in every table, so that a variant named None or a label 0.01 stays what it is."""
 TEXT_OF = {"claims.csv": {"published"}}
