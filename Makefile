@@ -9,8 +9,7 @@ CORES ?= 2
 .PHONY: demo test test-all lint tables check-tables verify report watch plan schema bench clean
 
 $(VENV)/.done: envs/requirements.lock
-	$(or $(shell command -v $(PYTHON)),python3) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r envs/requirements.lock
+	envs/make.sh $(VENV) $(PYTHON)
 	touch $@
 
 demo: $(VENV)/.done  ## Train the demo study from nothing into build/demo/ and compare every file with the committed one.
