@@ -225,7 +225,7 @@ def test_a_wheel_is_whole(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*pip, "--target", tmp_path / "installed", source], check=True, capture_output=True)
     shutil.rmtree(source)
-    shutil.copytree(ROOT / "results" / "demo", tmp_path / "demo", ignore=shutil.ignore_patterns("README*", "blocks"))
+    shutil.copytree(ROOT / "results" / "demo", tmp_path / "demo", ignore=shutil.ignore_patterns("README*"))
     code = (
         "import sys; from pathlib import Path; from temporal_shortcuts.analysis.tables import Tables\n"
         "from temporal_shortcuts.report import texts; from temporal_shortcuts.study import load_resolved\n"

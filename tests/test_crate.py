@@ -39,7 +39,7 @@ def clone(folder: Path) -> Path:
 
 def pack(root: Path, path: Path) -> Path:
     results = root / "results" / "demo"
-    tables = [*results.glob("*.*"), *results.glob("figures/*"), *results.glob("blocks/*")]
+    tables = [*results.glob("*.*"), *results.glob("figures/*")]
     names = ("Snakefile", "CITATION.cff", "README.md", "studies/demo.yaml", "workflow/scripts/train.py")
     sources = [root / name for name in names]
     crates.write_crate(load_resolved(results / "study.json"), results, tables, root, sources, path)

@@ -55,7 +55,7 @@ class Place:
             "collect": [self.results / name for name in outputs.COLLECTED],
             "analyse": [self.results / name for name in outputs.TABULATED],
             "draw": [self.results / "figures"],
-            "readme": [self.results / "README.md", self.results / "blocks"],
+            "readme": [self.results / "README.md"],
         }[stage]
 
     def command(self, stage: str, segment: Segment | None = None, run: Run | None = None) -> list[object]:

@@ -53,7 +53,7 @@ def content(text: str) -> dict[str, Any]:
 
 def changed(folder: Path, change: Any) -> Path:
     """A copy of the demo's results whose study.json is changed by `change(resolved)`."""
-    shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("records", "figures", "blocks"))
+    shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("records", "figures"))
     resolved = json.loads((DEMO / "study.json").read_text())
     change(resolved)
     (folder / "study.json").write_text(json.dumps(resolved))

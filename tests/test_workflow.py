@@ -306,13 +306,15 @@ def test_a_study_for_a_gpu_is_refused_before_anything_is_made(tmp_path: Path) ->
 def test_the_default_target_brings_the_front_page_up_to_date(done: Workplace, tmp_path: Path) -> None:
     clone = done.copy(tmp_path / "copy")
     page = clone.folder / "README.md"
-    stale = "# Here\n\n<!-- block tiny/headline -->\nan old number\n<!-- end -->\n"
-    page.write_text(stale)
+    page.with_name("README.in.md").write_text('# Here\n\n{{ accuracy("tiny", "benchmark", "last5") }}\n')
+    page.write_text("# Here\n\nan old number\n")
     os.utime(page, (1_600_000_000, 1_600_000_000))  # older than what is made of it
     assert clone.planned().keys() == {"front_page", "all", "total"}
     clone.run()
     assert "an old number" not in page.read_text()
-    assert (clone.results / "blocks" / "headline.md").read_text().strip() in page.read_text()
+    with (clone.results / "summary.csv").open() as file:
+        mean = next(float(row["last5_mean"]) for row in csv.DictReader(file) if row["variant"] == "benchmark")
+    assert f"{100 * mean:.2f} %" in page.read_text()
     assert clone.planned() == {}
     elsewhere = clone.run(options=("-n", "--config", "results=elsewhere"))
     assert "write_readme" in elsewhere

@@ -47,8 +47,7 @@ COLLECTED = [f"{RESULTS}/{name}" for name in outputs.COLLECTED]
 ANALYSED = [f"{RESULTS}/{name}" for name in outputs.tables_of(STUDY)]
 TABLES = COLLECTED + ANALYSED
 FIGURES = [f"{RESULTS}/figures/{name}" for name in outputs.figures_of(STUDY)]
-README = [f"{RESULTS}/{name}" for name in outputs.texts_of(STUDY)]
-BLOCKS = [path for path in README if "/blocks/" in path]
+README = f"{RESULTS}/README.md"
 # What lies beside results/ shows no results that are put elsewhere.
 IN_PLACE = Path(config["results"]).absolute() == Path("results").absolute()
 CONFIRMING = [os.path.relpath(Path(FILE).with_name(STUDY.confirm.file))] if STUDY.confirm and IN_PLACE else []
@@ -97,7 +96,7 @@ def newest_if(stale):
 # No table may show another study, or another set of records, than its study.json and the folder of records. In a fresh clone the
 # times of files do not tell, so what is in them decides. study.json alone is no witness: `snakemake records` writes it, and no table.
 EDITED = not files.holds(Path(STUDY_FILE), STUDY.text())
-SHOWN = Path(RESULTS, "README.md")
+SHOWN = Path(README)
 STALE = EDITED or bool(OPEN) or SHOWN.is_file() and outputs.mark(STUDY) not in SHOWN.read_text(errors="replace")
 
 

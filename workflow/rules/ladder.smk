@@ -33,6 +33,7 @@ rule ladder:
         TABLES if IS_RUNG else [],
         [path for path in COLLECTS if os.path.isfile(path)],
         DECLARED if IS_RUNG else [],
+        [path for path in [str(ladders.FILE.with_suffix(".md"))] if os.path.isfile(path)],
         ladder=str(ladders.FILE),
     output:
         touch(f"{WORK}/ladder/{STUDY.name}.done"),

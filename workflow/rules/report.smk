@@ -1,12 +1,13 @@
-"""What people look at: figures, the study's README, and blocks of it for the repository's README.
+"""What people look at: figures, the study's README, and the repository's README.
 
-Needs the tables. Makes results/<study>/figures/, README.md and blocks/.
+Needs the tables. Makes results/<study>/figures/ and README.md; and README.md of README.in.md, where that names this study.
 """
 
-from temporal_shortcuts.report import splicing
+from temporal_shortcuts.report import prose
 
-READMES = [name for name in ("README.md", "README.zh.md") if Path(name).is_file()]
-ON_FRONT_PAGE = {study for name in READMES for study in splicing.shown(Path(name))}
+FRONT_TEXTS = [name for name in ("README.in.md", "README.zh.in.md") if Path(name).is_file()]
+ON_FRONT_PAGE = {study for name in FRONT_TEXTS for study in prose.named(Path(name).read_text(errors="replace"))}
+TEXT = [str(path) for path in [Path(os.path.relpath(FILE)).with_suffix(".md")] if path.is_file()]
 IS_SHOWN = IN_PLACE and (STUDY.name in ON_FRONT_PAGE or IS_RUNG and "ladder" in ON_FRONT_PAGE)
 FRONT_PAGE = [f"{WORK}/front_page/{STUDY.name}.done"] if IS_SHOWN else []
 
@@ -64,12 +65,13 @@ rule readme:
 
 
 rule write_readme:
-    """Write the study's README and the blocks for the repository's, with every number from a table."""
+    """Write the study's README from its tables, and from what a person wrote beside the study's file."""
     input:
         TABLES,
         code("study/*.py", "analysis/*.py", "report/*.py", "report/templates/*"),
         newest_if(STALE),
         study=STUDY_FILE,
+        text=TEXT,
     output:
         README,
     log:
@@ -79,18 +81,21 @@ rule write_readme:
     params:
         python=PYTHON,
         script=SCRIPTS / "readme.py",
+        text=["--text", *TEXT] if TEXT else [],
     message:
         "Write the README"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} > {log:q} 2>&1"
+        "{params.python} {params.script:q} --study {input.study:q} {params.text:q} > {log:q} 2>&1"
 
 
 rule front_page:
-    """Put the study's blocks between their markers in the repository's README."""
+    """Put the studies' numbers into the text of the repository's README."""
     input:
-        BLOCKS,
+        TABLES,
         LADDER,
-        newest_if(FRONT_PAGE and not arguments.shows_blocks(READMES, Path("results"))),
+        code("report/prose.py", "report/numbers.py"),
+        newest_if(FRONT_PAGE and not arguments.is_filled(FRONT_TEXTS, Path("results"))),
+        texts=FRONT_TEXTS,
     output:
         touch(f"{WORK}/front_page/{STUDY.name}.done"),
     log:
@@ -99,9 +104,8 @@ rule front_page:
         ENVIRONMENT
     params:
         python=PYTHON,
-        script=SCRIPTS / "splice.py",
-        readmes=READMES,
+        script=SCRIPTS / "front_page.py",
     message:
-        "Put the study's blocks into the repository's README"
+        "Put the studies' numbers into the repository's README"
     shell:
-        "{params.python} {params.script:q} {params.readmes:q} > {log:q} 2>&1"
+        "{params.python} {params.script:q} {input.texts:q} > {log:q} 2>&1"

@@ -43,7 +43,7 @@ rule crate:
     """Pack the study's results, and the workflow that made them, into an RO-Crate for an archive."""
     input:
         RECORDS,
-        results=[*TABLES, *FIGURES, *README],
+        results=[*TABLES, *FIGURES, README],
         sources=lambda wildcards: ARCHIVED,  # of a function, braces in a path are no wildcards
         study=STUDY_FILE,
     output:

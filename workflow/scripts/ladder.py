@@ -33,7 +33,8 @@ def program() -> None:
     rows, steps = analysis.table(found, arguments.results), analysis.steps(ladder, found)
     write_table(rows, folder / "ladder.csv")
     write_table(steps, folder / "steps.csv")
-    report.write(ladder, rows, steps, folder)
+    text = arguments.ladder.with_suffix(".md")
+    report.write(ladder, rows, steps, folder, text if text.is_file() else None)
 
 
 if __name__ == "__main__":

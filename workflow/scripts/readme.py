@@ -1,4 +1,4 @@
-"""A study's tables -> README.md and blocks/*.md, beside its study.json. Removes what an earlier study of that name left there."""
+"""A study's tables, and what a person wrote of it -> README.md beside its study.json. What an earlier study left there is removed."""
 
 import argparse
 from pathlib import Path
@@ -14,9 +14,10 @@ def program() -> None:
     parser.add_argument(
         "--study", type=Path, required=True, help="results/<study>/study.json; the tables stand beside it"
     )
+    parser.add_argument("--text", type=Path, help="what a person wrote, such as studies/<study>.md")
     arguments = parser.parse_args()
     folder, study = arguments.study.parent, load_resolved(arguments.study)
-    texts.write_texts(study, Tables.read(folder, study), folder)
+    texts.write_page(study, Tables.read(folder, study), folder, arguments.text)
     for name in outputs.outdated(study):
         (folder / name).unlink(missing_ok=True)
 

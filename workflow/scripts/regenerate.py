@@ -25,6 +25,7 @@ from temporal_shortcuts.study import Study, ladder, outputs
 STAGES = ("collect", "analyse", "draw", "readme")
 SCRIPTS = Path(__file__).parent
 ROOT = SCRIPTS.parents[1]
+TEXTS = ("README.in.md", "README.zh.in.md")
 READMES = ("README.md", "README.zh.md")
 
 
@@ -79,17 +80,19 @@ def _regenerate(studies: Mapping[Path, Study], root: Path) -> None:
         if root == ROOT:
             folders.hold_study(resolved, ROOT / "work", edited=not files.holds(resolved, study.text()))
         study.write(resolved)
+        text = ROOT / file.with_suffix(".md")
         for stage in STAGES:
-            _run(stage, "--study", str(resolved))
+            said = ["--text", str(text)] if stage == "readme" and text.is_file() else []
+            _run(stage, "--study", str(resolved), *said)
         if study.confirm:
             place, data = root / file.with_name(study.confirm.file), json.dumps(study.data.model_dump())
             _run("confirm", "--study", str(resolved), "--data", data, "--output", str(place))
     rungs = ladder.rungs_of(ROOT / ladder.FILE) if (ROOT / ladder.FILE).is_file() else []
     if any(study.name in rungs for study in studies.values()):
         _run("ladder", "--ladder", str(ROOT / ladder.FILE), "--results", str(root / "results"))
-    readmes = [str(root / name) for name in READMES if (root / name).is_file()]
-    if readmes:
-        _run("splice", "--results", str(root / "results"), *readmes)
+    texts = [str(root / name) for name in TEXTS if (root / name).is_file()]
+    if texts:
+        _run("front_page", "--results", str(root / "results"), *texts)
 
 
 def _run(script: str, *arguments: str) -> None:
@@ -103,7 +106,7 @@ def _run(script: str, *arguments: str) -> None:
 
 def _check(studies: Mapping[Path, Study], copy: Path) -> None:
     shutil.copytree(ROOT / "results", copy / "results")
-    for name in READMES:
+    for name in (*TEXTS, *READMES):
         if (ROOT / name).is_file():
             shutil.copy(ROOT / name, copy / name)
     _regenerate(studies, copy)

@@ -1,38 +1,30 @@
-"""What a study's tables say, as facts for its texts: which claim holds, which control differs, what the 10 % was.
+"""What a study's generated texts and figures show of its tables: rows picked from them, or means of what stands there.
 
-No sentence is written here and no number: each fact is picked or averaged from the tables, so that a text cannot say more than
-they do. Rows are plain mappings; differences in points, accuracies as fractions.
+No sentence is written here. Rows are plain mappings; differences in points, accuracies as fractions.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from temporal_shortcuts.analysis import choice, costs
+from temporal_shortcuts.analysis import choice
 from temporal_shortcuts.analysis.endpoints import of_runs
-from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N, deciding_difference, pairs_needed
+from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables, read_sidecar
 from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
-from temporal_shortcuts.study import Study, Variant, published
+from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.columns import WITH_CARRY
 from temporal_shortcuts.study.kinds import KINDS
-from temporal_shortcuts.study.outputs import carry_variants, explained_variants, null_arms, varied_file
+from temporal_shortcuts.study.outputs import carry_variants, explained_variants, varied_file
 from temporal_shortcuts.study.varied import Series, varied
 
 Row = dict[str, Any]
-
-FULL_PROTOCOL_SD = 0.15
-"""Points: standard deviation of test accuracy over seeds in 60,000 full-size CIFAR-10 trainings (Jordan, ICLR 2024)."""
-CONTROLS = ("null_arm", *(name for name, kind in KINDS.items() if kind.role == "control"))
-CHANCE = {"cifar10": 0.1, "digits": 0.1}
-"""The share of the test set's largest class, for sources whose classes are known without the tables."""
 
 
 def claims_of(study: Study, tables: Tables) -> list[Row]:
@@ -49,28 +41,19 @@ def by_verdict(study: Study, tables: Tables) -> dict[str, list[Row]]:
     return found
 
 
-def by_origin(study: Study, tables: Tables) -> list[Row]:
-    """`by_verdict`, first for the claims that are `published` and then for those that the study adds, if there are any; `n` of each."""
-    found, parts = by_verdict(study, tables), []
-    for from_report in (True, False):
-        own = {word: [row for row in rows if bool(row["published"]) == from_report] for word, rows in found.items()}
-        parts.append({"published": from_report, "verdicts": own, "n": sum(map(len, own.values()))})
-    return [part for part in parts if part["n"]]
-
-
-def reversed_at_primary(study: Study, tables: Tables) -> list[Row]:
+def reversed_at(study: Study, tables: Tables, claim: Row) -> list[Row]:
     """Significant comparisons at the primary endpoint that say the opposite of a supported claim that another endpoint decided."""
+    if (
+        claim["endpoint"] == study.endpoint
+        or claim["test"] not in ("better", "best_of")
+        or claim["verdict"] != "supported"
+    ):
+        return []
     rows = {(row["variant"], row["against"]): row for row in primary(study, tables) if row["decided"]}
     found = []
-    for claim in claims_of(study, tables):
-        if (
-            claim["endpoint"] != study.endpoint
-            and claim["test"] in ("better", "best_of")
-            and claim["verdict"] == "supported"
-        ):
-            for rival in claim["than"].split(", "):
-                there, back = rows.get((claim["variant"], rival)), rows.get((rival, claim["variant"]))
-                found += [row for row, sign in ((there, 1), (back, -1)) if row and sign * row["mean_difference"] < 0]
+    for rival in claim["than"].split(", "):
+        there, back = rows.get((claim["variant"], rival)), rows.get((rival, claim["variant"]))
+        found += [row for row, sign in ((there, 1), (back, -1)) if row and sign * row["mean_difference"] < 0]
     return found
 
 
@@ -85,69 +68,41 @@ def is_decided(comparison: Mapping[str, Any]) -> bool:
 
 
 def primary(study: Study, tables: Tables) -> list[Row]:
-    """The comparisons at the primary endpoint, each with whether it `is_decided`, or is not by Holm's correction alone.
+    """The comparisons at the primary endpoint, each with whether it `is_decided`, or has too few seeds for a test.
 
     Their `published_difference` is missing where the report ran something else.
     """
     rows = rows_of(tables.comparisons[tables.comparisons["endpoint"] == study.endpoint])
     for row in rows:
-        row |= {"decided": is_decided(row), "corrected_away": _corrected_away(row), "untested": is_untested(row)}
+        row |= {"decided": is_decided(row), "untested": is_untested(row)}
         row["published_difference"] = published.difference(study, row["variant"], row["against"])
     return rows
 
 
-def _corrected_away(comparison: Mapping[str, Any]) -> bool:
-    """Whether the interval by itself leaves out zero, but Holm's p does not."""
-    return bool(comparison["p_holm"] > LEVEL and (comparison["t_low"] > 0 or comparison["t_high"] < 0))
+def main_claim(study: Study, tables: Tables) -> Row | None:
+    """The claim that a study's headline is about: the first that a temporal shortcut, no control, beats a variant without; else the first.
 
-
-def decidable(study: Study, tables: Tables) -> Row:
-    """What the comparisons, corrected together, could decide: `family`, their number, the fewest pairs `n` of one, and `deviations`.
-
-    So many standard deviations of its differences the first of the family must be away from 0 to be significant.
+    With it the paired difference `beside` at each other endpoint that says something of its own, and the A/A control.
     """
-    family = [row for row in primary(study, tables) if not row["null_arm"]]
-    n = min((row["n"] for row in family), default=0)
-    enough = n >= SMALLEST_N
-    return {"family": len(family), "n": n} | {
-        "deviations": deciding_difference(n, LEVEL / len(family)) if enough else math.nan
+    claims = claims_of(study, tables)
+    main = next((row for row in claims if row["test"] == "better" and _asks(study, row)), None)
+    main = main or next(iter(claims), None)
+    if main is None or main["test"] in ("best_of", "fails_to_converge"):
+        return main and main | {"beside": [], "control": None}
+    rows = {
+        row["endpoint"]: row
+        for row in rows_of(tables.comparisons)
+        if (row["variant"], row["against"]) == (main["variant"], main["than"])
     }
-
-
-def winner(study: Study, tables: Tables) -> Row | None:
-    """The comparison of the temporal shortcut that the report found best, if it found one better than its benchmark."""
-    rows = [
-        row
-        for row in primary(study, tables)
-        if row["published_difference"] > 0 and study.variants[row["variant"]].shortcut
-    ]
-    return max(rows, key=lambda row: row["published_difference"], default=None)
-
-
-def answer(study: Study, tables: Tables) -> Row | None:
-    """What the study says to its question, does a temporal shortcut help: a comparison, with a claim's `verdict` on it.
-
-    It is the winner's. Without a claim that this is better, the verdict is that of the comparison: supported, contradicted or
-    undecided. Where the report found no winner among the variants, it is that of the first shortcut that the study itself claims to
-    be better.
-    """
-    best = winner(study, tables)
-    rows = {(row["variant"], row["against"]): row for row in ([best] if best else primary(study, tables))}
-    for claim in claims_of(study, tables):
-        row = rows.get((claim["variant"], claim["than"]))
-        if row and claim["test"] == "better" and claim["endpoint"] == study.endpoint and (best or _asks(study, claim)):
-            return row | {"verdict": claim["verdict"], "claim": claim}
-    if best is None:
-        return None
-    decided = "supported" if best["mean_difference"] > 0 else "contradicted"
-    return best | {"verdict": decided if best["decided"] else "undecided", "claim": None}
+    beside = [rows[name] for name in BESIDE if name in rows and name != main["endpoint"]]
+    return main | {"beside": beside, "control": null_arm(study, tables, main["variant"], main["than"])}
 
 
 def _asks(study: Study, claim: Mapping[str, Any]) -> bool:
-    """Whether a claim of the study's own compares a temporal shortcut that is no control with a variant that has none."""
+    """Whether a claim compares a temporal shortcut that is no control with a variant that has none."""
     shortcut = study.variants[claim["variant"]].shortcut
     is_candidate = shortcut is not None and KINDS[shortcut.kind].role == "shortcut"
-    return is_candidate and not claim["published"] and study.variants[claim["than"]].shortcut is None
+    return is_candidate and study.variants[claim["than"]].shortcut is None
 
 
 def chosen(study: Study, tables: Tables) -> Row | None:
@@ -167,26 +122,23 @@ def chosen(study: Study, tables: Tables) -> Row | None:
     candidates = [rows[one.name] for one in study.candidates]
     signs = Counter(row["mean_difference"] > 0 for row in candidates if row["decided"])
     return rows[found.variant.name] | {
-        "bound": found.low,
         "equal": found.equal,
         "candidates": len(candidates),
         "better": signs[True],
         "worse": signs[False],
-        "below": sum(row["t_high"] < 0 for row in candidates),
-        "above": sum(row["mean_difference"] > 0 for row in candidates),
     }
 
 
-def null_arm(study: Study, tables: Tables, beside: Row) -> Row | None:
-    """The null arm that leaves the same reference at the same onset as a comparison's variant: what no effect looks like there.
+def null_arm(study: Study, tables: Tables, variant: str, reference: str) -> Row | None:
+    """The A/A control that leaves the same reference at the same onset as a variant: what no effect looks like there.
 
     Of several, one whose images come in another order: it differs in all that chance decides, not in one bit.
     """
-    onset = study.variants[beside["variant"]].onset
+    onset = study.variants[variant].onset
     arms = [
         (study.variants[row["variant"]], row)
         for row in primary(study, tables)
-        if row["null_arm"] and row["against"] == beside["against"]
+        if row["null_arm"] and row["against"] == reference
     ]
     same = [
         (arm.shortcut is not None and arm.shortcut.kind != "fresh_order", row)
@@ -196,59 +148,18 @@ def null_arm(study: Study, tables: Tables, beside: Row) -> Row | None:
     return min(same, key=lambda one: one[0])[1] if same else None
 
 
-def controls(study: Study, tables: Tables) -> list[Row]:
-    """The comparisons of the null arm and of the controls; the null arm's is decided by its own t interval."""
-    rows = [row | {"kind": study.variants[row["variant"]].kind} for row in primary(study, tables)]
-    for row in rows:
-        if row["kind"] == "null_arm":
-            row["decided"] = is_decided(row | {"p_holm": row["p_t"]})
-    return [row for row in rows if row["kind"] in CONTROLS]
-
-
-def rescheduled(study: Study, tables: Tables) -> list[Row]:
-    """The comparisons of variants whose learning rate follows another schedule than the protocol's, with its `schedule_epochs`."""
-    usual = study.protocol.schedule_epochs
-    rows = [
-        row | {"schedule_epochs": study.variants[row["variant"]].settings.schedule_epochs}
-        for row in primary(study, tables)
-    ]
-    return [row for row in rows if row["schedule_epochs"] != usual]
-
-
-def late(study: Study, tables: Tables) -> list[Row]:
-    """The comparisons of published kinds of shortcut that begin late."""
-    kinds = [row for row in primary(study, tables) if study.variants[row["variant"]].kind not in CONTROLS]
-    return [row for row in kinds if study.variants[row["variant"]].is_late]
-
-
-def full_protocol(study: Study, tables: Tables) -> Row | None:
-    """Pairs that the full protocol would need for the report's winner, without correlation and with the one measured here."""
-    best = winner(study, tables)
-    if best is None:
-        return None
-    correlation, sd = best["pair_correlation"], FULL_PROTOCOL_SD * math.sqrt(2)
-    measured = math.isfinite(correlation)
-    narrowed = sd * math.sqrt(1 - min(max(correlation, 0.0), 0.99)) if measured else sd
-    return best | {
-        "sd": FULL_PROTOCOL_SD,
-        "flop": published.FLOP,
-        "unpaired": pairs_needed(best["published_difference"], sd),
-        "paired": pairs_needed(best["published_difference"], narrowed) if measured else None,
-    }
-
-
 # -- why ---------------------------------------------------------------------------------------------------------------
 
+BESIDE = ("averaged", "re_estimated", "best")
+"""The endpoints that a headline shows beside its own: as trained, recalibrated, and the report's measure."""
 WAYS = ("averaged", "averaged_with_carry", "re_estimated")
 """The endpoints that evaluate the same averaged weights: as trained, with the carry left on, with statistics re-estimated."""
 
 
 def mechanism(study: Study, tables: Tables) -> list[Row]:
-    """For each of `explained_variants` its comparison by each of `WAYS`, `training`, and what follows from them, the `outcome`.
+    """For each of `explained_variants` its comparison by each of `WAYS`, and `training`.
 
-    `training` is the mean difference of the training accuracy over the last epochs, in points. `outcome` is `none` where evaluation
-    as trained shows no difference; else `carry` where the one with the carry left on is negligible (or, without a margin, its interval
-    holds 0), `statistics` where that holds 0 with statistics re-estimated, `partly` where it is only smaller then, and `weights`.
+    `training` is the mean difference of the training accuracy over the last epochs, in points.
     """
     rows = []
     for name in explained_variants(study):
@@ -258,7 +169,7 @@ def mechanism(study: Study, tables: Tables) -> list[Row]:
         rows.append(
             {"variant": name, "against": variant.reference.name, "n": by_way["averaged"]["n"]}
             | by_way
-            | {"training": _training_difference(study, tables, name), "outcome": _why(study.margin, by_way)}
+            | {"training": _training_difference(study, tables, name)}
         )
     return rows
 
@@ -269,50 +180,21 @@ def _training_difference(study: Study, tables: Tables, name: str) -> float:
     return float(100 * (seeds[name] - seeds[study.variants[name].reference.name]).dropna().mean())
 
 
-def _why(margin: float | None, by_way: Mapping[str, Row]) -> str:
-    trained, carried, estimated = (by_way[way] for way in WAYS)
-    holds_0 = {way: row["t_low"] <= 0 <= row["t_high"] for way, row in by_way.items()}
-    if holds_0["averaged"]:
-        return "none"
-    within = -margin < carried["t_low"] and carried["t_high"] < margin if margin else holds_0["averaged_with_carry"]
-    if within:
-        return "carry"
-    if holds_0["re_estimated"]:
-        return "statistics"
-    return "partly" if abs(estimated["mean_difference"]) < abs(trained["mean_difference"]) else "weights"
-
-
 # -- the carry at evaluation -------------------------------------------------------------------------------------------
 
 
-def chance(study: Study, tables: Tables) -> float | None:
-    """What guessing the test set's largest class gets right, a fraction, where it is known."""
-    if "chance" in tables.summary and tables.summary["chance"].notna().any():
-        return float(tables.summary["chance"].max())
-    return CHANCE.get(study.data.source)
-
-
-def chance_limit(study: Study, tables: Tables) -> float | None:
-    """The accuracy up to which a network counts as stuck at chance: of the study's first claim that has one.
-
-    Otherwise a ninth of the way from chance to 100 %, which is 20 % of ten equal classes. None where chance is not known.
-    """
-    limits = [claim.threshold for claim in study.claims if claim.test == "fails_to_converge"]
-    level = chance(study, tables)
-    if level is not None:
-        limits.append(level + (1 - level) / 9)
-    return limits[0] if limits else None
+def chance(tables: Tables) -> float | None:
+    """What always answering the test set's largest class gets right, a fraction; None where the tables do not say it."""
+    known = tables.summary["chance"].dropna() if "chance" in tables.summary else []
+    return float(max(known)) if len(known) else None
 
 
 def carried(study: Study, tables: Tables) -> list[Row]:
-    """For each variant evaluated with its carry too: accuracies over the last epochs, and what they amount to.
+    """For each variant evaluated with its carry too its accuracies over the last epochs, means over the seeds.
 
     `highest` is the highest training accuracy of an epoch, averaged over the seeds, and `highest_epoch` that epoch.
-    `outcome` is `learns`, `stuck` (its training accuracy stays at chance too), `misled` (stuck only without the carry it learned
-    with), `lost` (learns in training, stuck in evaluation either way), `mixed` where the seeds do not agree, or `unknown` where
-    chance is not known.
     """
-    limit, rows = chance_limit(study, tables), []
+    rows = []
     last = tables.metrics[tables.metrics["epoch"] > study.epochs - averaged_epochs(study)]
     for name in carry_variants(study):
         seeds = last[last["variant"] == name].groupby("seed")[["train_accuracy", "test_accuracy", WITH_CARRY]].mean()
@@ -322,50 +204,8 @@ def carried(study: Study, tables: Tables) -> list[Row]:
             {"variant": name, "against": study.variants[name].reference.name, "n": len(seeds)}
             | {column: float(seeds[column].mean()) for column in seeds}
             | {"highest": float(training.max()), "highest_epoch": int(training.idxmax())}
-            | {"accounting": study.variants[name].accounting, "outcome": _agreed(seeds.to_numpy(), limit)}
         )
     return rows
-
-
-def _agreed(seeds: Iterable[Iterable[float]], limit: float | None) -> str:
-    """The outcome in which all seeds agree, from train, test and test accuracy with the carry of each."""
-    if limit is None:
-        return "unknown"
-    outcomes = {_outcome(*(float(value) > limit for value in seed)) for seed in seeds}
-    return outcomes.pop() if len(outcomes) == 1 else "mixed"
-
-
-def _outcome(train: bool, test: bool, with_carry: bool) -> str:
-    if test:
-        return "learns"
-    if not train:
-        return "stuck"
-    return "misled" if with_carry else "lost"
-
-
-def accountings(study: Study, tables: Tables) -> list[Row]:
-    """The two accountings of epoch_res side by side on each network, and where the 10 % comes from: `cause`.
-
-    `cause` is `slip` (only the published accounting fails), `idea` (both fail), `neither`, `odd` (only the corrected one fails) or
-    `mixed`. To fail is to stay at chance in evaluation.
-    """
-    rows = [row for row in carried(study, tables) if row["outcome"] != "unknown"]
-    causes = {(False, True): "slip", (True, True): "idea", (False, False): "neither", (True, False): "odd"}
-    pairs = []
-    for corrected in [row for row in rows if row["accounting"] == "corrected"]:
-        for slipped in [row for row in rows if row["accounting"] == "published"]:
-            if slipped["against"] == corrected["against"]:
-                outcomes = corrected["outcome"], slipped["outcome"]
-                cause = "mixed" if "mixed" in outcomes else causes[tuple(one != "learns" for one in outcomes)]
-                pairs.append({"corrected": corrected, "published": slipped, "cause": cause})
-    return pairs
-
-
-def unexplained(study: Study, tables: Tables) -> list[Row]:
-    """Summaries of variants that end at chance by the slip, but had better epochs, although the report's best one is at chance."""
-    limit, summaries = chance_limit(study, tables), {row["variant"]: row for row in rows_of(tables.summary)}
-    slips = [pair["published"]["variant"] for pair in accountings(study, tables) if pair["cause"] == "slip"]
-    return [row for name in slips if (row := summaries[name])["published"] <= limit < row["best_mean"]]
 
 
 # -- where the records come from ---------------------------------------------------------------------------------------
@@ -402,8 +242,7 @@ def numbers_varied(study: Study, tables: Tables) -> list[Row]:
     """Each number that the study varies: its `key`, `series`, and for each of these its `rows`, one a variant.
 
     A row has the variant's `value`, the `mean` and `sd` of its accuracy at the primary endpoint and of `last5`, with `n`, and by measure
-    (`first_epoch`, at the level that is judged, `swing`, `gap`, `train_accuracy`) the row of the table. A series has the rows that are
-    `best` and `best_last5` by these means. `judged` are the rows with an outcome.
+    (`first_epoch`, at the level that is judged, `swing`, `gap`, `train_accuracy`) the row of the table.
     """
     found = []
     for key, series in varied(study).items():
@@ -414,7 +253,6 @@ def numbers_varied(study: Study, tables: Tables) -> list[Row]:
         found.append(
             {"key": key, "file": varied_file(key, ".csv"), "figure": varied_file(key, ".svg"), "series": parts}
             | {"statements": [statements[name] for name in STATEMENTS if name in statements]}
-            | {"judged": [row for row in judged if not row["statement"]]}
         )
     return found
 
@@ -434,50 +272,7 @@ def _series_facts(study: Study, tables: Tables, series: Series) -> Row:
         rows.append(
             {"variant": name, "value": series.values.get(name), "n": summary.loc[name, "n"]} | accuracy | measures
         )
-    best = {
-        "best": max(rows, key=lambda row: row["mean"]),
-        "best_last5": max(rows, key=lambda row: row["last5"]["mean"]),
-    }
-    return {"common": series.common, "reference": series.reference, "level": level, "rows": rows} | best
-
-
-def decision_costs(tables: Tables) -> Row | None:
-    """What it takes to find the `difference`, in points: for each of `designs` (reference, design, df) and endpoint a row of the table.
-
-    `textbook` is the row of the report's way, and `least` that of the fewest epochs.
-    """
-    if tables.decision_cost is None:
-        return None
-    rows = rows_of(tables.decision_cost)
-    return _by_endpoint(rows, ("reference", "design", "df")) | {
-        "difference": rows[0]["difference"],
-        "textbook": next(row for row in rows if (row["endpoint"], row["design"]) == costs.TEXTBOOK),
-        "least": min(rows, key=lambda row: row["epochs"]),
-    }
-
-
-def chance_shares(study: Study, tables: Tables) -> Row | None:
-    """The share of the variance that lies within a seed: for each of `designs`, a trunk's null `arm`, and endpoint a row of the table."""
-    if tables.variance is None:
-        return None
-    rows = rows_of(tables.variance)
-    for row in rows:
-        trunk = row["reference"], row["kind"], row["onset"]
-        row["arm"] = next(name for name in null_arms(study) if _trunk(study.variants[name]) == trunk)
-    return _by_endpoint(rows, ("arm",))
-
-
-def _trunk(arm: Variant) -> tuple[str, str, int]:
-    assert arm.shortcut is not None
-    return arm.reference.name, arm.shortcut.kind, arm.shortcut.onset
-
-
-def _by_endpoint(rows: list[Row], columns: tuple[str, ...]) -> Row:
-    """Rows of a table arranged as `endpoints` (name -> a row for each design) and `designs` (what the columns say)."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row["endpoint"], []).append(row)
-    return {"endpoints": found, "designs": list(dict.fromkeys(tuple(row[key] for key in columns) for row in rows))}
+    return {"common": series.common, "reference": series.reference, "level": level, "rows": rows}
 
 
 def rows_of(table: Any) -> list[Row]:

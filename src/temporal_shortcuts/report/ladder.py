@@ -10,6 +10,7 @@ import pandas as pd
 
 from temporal_shortcuts.analysis.ladder import SMALLEST_PAIRS
 from temporal_shortcuts.files import write_atomically
+from temporal_shortcuts.report import prose
 from temporal_shortcuts.report.figures import ladder as figures
 from temporal_shortcuts.report.figures.style import KIND_NAMES, save, style
 from temporal_shortcuts.report.markdown import escape
@@ -19,8 +20,8 @@ from temporal_shortcuts.study.ladder import READINGS, Ladder, Rung
 from temporal_shortcuts.study.published import EFFECTS, Effect
 
 
-def write(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame, folder: Path) -> None:
-    """Write effect.svg and README.md beside the tables, which they are made from."""
+def write(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame, folder: Path, text: Path | None = None) -> None:
+    """Write effect.svg and README.md beside the tables, which they are made from; `text` is a person's, if there is one."""
     pending = [rung.study.name for rung in ladder.rungs if rung.study.name not in set(table["study"])]
     with style():
         save(
@@ -28,7 +29,9 @@ def write(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame, folder: Path
             folder / "effect.svg",
             "Effects over the width of the network",
         )
-    write_atomically(folder / "README.md", page(ladder, table, steps).encode())
+    path = folder / "README.md"
+    said = prose.filled(text, folder.parent, path) if text else ""
+    write_atomically(path, page(ladder, table, steps, said).encode())
 
 
 def effects_of(ladder: Ladder) -> list[Effect]:
@@ -40,8 +43,8 @@ def effects_of(ladder: Ladder) -> list[Effect]:
     return [effect for effect in EFFECTS if (effect.kind, effect.onset, effect.strength) in ours]
 
 
-def page(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame) -> str:
-    """The page in Markdown."""
+def page(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame, text: str = "") -> str:
+    """The page in Markdown, with what a person wrote of it."""
     return "\n".join(
         [
             f"# {escape(ladder.title)}",
@@ -50,6 +53,7 @@ def page(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame) -> str:
             "",
             "*Paired difference in test accuracy of averaged weights, with its 95 % t interval.*",
             "",
+            *([text.strip(), ""] if text else []),
             "## The rungs",
             "",
             *_table(

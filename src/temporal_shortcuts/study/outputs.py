@@ -5,8 +5,6 @@ The Snakefile asks here, each time it is read, so nothing that is slow to import
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study, fingerprint
 from temporal_shortcuts.study.varied import KEYS, varied
@@ -14,8 +12,6 @@ from temporal_shortcuts.study.varied import KEYS, varied
 COLLECTED = ("metrics.csv", "runs.csv")
 TABULATED = ("summary.csv", "stability.csv", "comparisons.csv", "image_bootstrap.csv", "claims.csv")
 """What every study has; `tables_of` lists what its variants add."""
-BLOCKS = ("headline", "figure", "verdicts", "comparisons", "discussion", "why", "varied", "figures")
-LANGUAGES = {"en": ".md", "zh": ".zh.md"}
 DIAGRAMS = ("batch_res", "epoch_res")
 SWEEP_AT_LEAST = 3
 """Cells of one kind from which on a study is a sweep: three, since with two it varies onset or strength, and not both."""
@@ -74,34 +70,16 @@ def headline_figures_of(study: Study) -> list[str]:
     return [name for name in figures if name in leading]
 
 
-def block_names(study: Study) -> list[str]:
-    """The study's blocks for the repository's READMEs: those of `BLOCKS` for which it has something to say."""
-    empty = {"why": not explained_variants(study), "varied": not varied(study)}
-    return [name for name in BLOCKS if not empty.get(name)]
-
-
-def texts_of(study: Study) -> list[str]:
-    """The study's READMEs, and the files of its blocks for the repository's."""
-    return pages_of(block_names(study))
-
-
-def pages_of(blocks: Iterable[str]) -> list[str]:
-    """The READMEs of a folder of results, and the files of these blocks."""
-    files = [f"blocks/{name}{suffix}" for name in blocks for suffix in LANGUAGES.values()]
-    return [*(f"README{suffix}" for suffix in LANGUAGES.values()), *files]
-
-
 def mark(study: Study) -> str:
     """The last line of the study's README, which says of which study it is: study.json can be newer than what was made of it."""
     return f"<!-- of the study {fingerprint(study.resolved)} -->"
 
 
 def outdated(study: Study) -> list[str]:
-    """The tables, figures and blocks that another study has and this one has not: left over where its file was edited."""
+    """The tables and figures that another study has and this one has not: left over where its file was edited."""
     tables = [name for name, applies in _added_tables(study).items() if not applies]
     figures = [f"figures/{name}" for name, applies in _figures(study).items() if not applies]
-    own = texts_of(study)
-    return [*tables, *figures, *(page for page in pages_of(BLOCKS) if page not in own)]
+    return [*tables, *figures]
 
 
 # -- which variants ----------------------------------------------------------------------------------------------------

@@ -47,11 +47,11 @@ def check_device(study: Study, root: Path) -> None:
         )
 
 
-def shows_blocks(readmes: Iterable[str], results: Path) -> bool:
-    """Whether README files show the studies' blocks as they are; not so where one of them cannot be read or has a slip."""
-    from temporal_shortcuts.report import splicing
+def is_filled(sources: Iterable[str], results: Path) -> bool:
+    """Whether the pages made of these texts say what the tables say; not so where one cannot be read or has a slip."""
+    from temporal_shortcuts.report import prose
 
     try:
-        return all(splicing.is_spliced(Path(path), results) for path in readmes)
+        return all(prose.is_current(Path(source), results) for source in sources)
     except (UserError, OSError, ValueError):
         return False  # the job will say why
