@@ -91,7 +91,7 @@ def test_the_declared_endpoint_comes_first_and_another_is_named(tmp_path: Path) 
     assert re.search(r'id="differences-choice"><option[^>]*>([^<]*)<', text)[1] == "averaged weights"
     assert "decided by averaged weights unless another endpoint is named" in text
     assert text.count(">last 5 epochs</span></td>") == 1, "the claim on the learning rates"
-    assert text.count(">averaged weights, statistics re-estimated</span></td>") == 2
+    assert text.count(">averaged weights, recalibrated</span></td>") == 2
 
 
 def test_each_difference_stands_in_a_table_too(demo: Path) -> None:

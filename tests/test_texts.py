@@ -196,7 +196,7 @@ def test_that_the_primary_endpoint_says_the_opposite_of_a_verdict_stands_in_its_
     comparisons = tables.comparisons.copy()
     ours = (comparisons["variant"] == "lr_0.1") & (comparisons["endpoint"] == study.endpoint)
     comparisons.loc[ours, ["mean_difference", "t_low", "t_high"]] = [1.5, 1.0, 2.0]
-    said = "| **supported**; reversed by last 5 epochs: baseline, learning rate 0.1 +1.50 [+1.00, +2.00] from baseline"
+    said = "| **supported**; reversed by last 5 epochs: learning rate 0.1 +1.50 [+1.00, +2.00] from baseline"
     for p_holm, is_said in ((0.01, True), (0.2, False)):
         comparisons.loc[ours, "p_holm"] = p_holm
         text = texts.page(study, replace(tables, claims=claims, comparisons=comparisons), folder)
