@@ -21,6 +21,7 @@ from matplotlib.text import Text
 from scipy import stats
 from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulated
 
+from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
@@ -227,12 +228,18 @@ def test_pairs_are_of_equal_seeds(small):
     assert found.to_dict() == pytest.approx({s: 100 * (values["lr_0.1", s] - values["benchmark", s]) for s in (0, 2)})
 
 
-def test_interval_is_the_t_interval(small):
-    values = small[1].runs.loc[small[1].runs["variant"] == "benchmark", "last5"]
-    low, mean, high = drawing.interval(values)
+def test_interval_is_the_t_interval_of_at_least_one_image(small):
+    values, test_set = (
+        100 * small[1].runs.loc[small[1].runs["variant"] == "benchmark", "last5"],
+        TestSet(10_000, 10, 0.1),
+    )
+    low, mean, high = drawing.interval(values, test_set)
     assert mean == pytest.approx(values.mean())
     assert (low, high) == pytest.approx(stats.t.interval(0.95, 2, values.mean(), stats.sem(values)))
-    assert drawing.interval(values[:1]) == (values.iloc[0],) * 3
+    assert drawing.interval(values[:1], test_set) == (values.iloc[0],) * 3
+    low, mean, high = drawing.interval(0 * values + 70, test_set)
+    half = stats.t.isf(0.025, 2) * (100 / test_set.images) / 3**0.5
+    assert (low, mean, high) == pytest.approx((70 - half, 70, 70 + half)), "equal seeds are no proof beyond one image"
 
 
 def test_span_leaves_out_one_far_value_only():

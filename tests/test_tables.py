@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import CARRY, SMALL, run_program, study_of, tabulated, write_results
+from matplotlib.text import Text
+from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulated, write_results
 
-from temporal_shortcuts.analysis import endpoints, tables
+from temporal_shortcuts.analysis import columns, endpoints, records, tables
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.report import texts
+from temporal_shortcuts.report.figures import drawing
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.columns import WITH_CARRY
 from temporal_shortcuts.study.outputs import COLLECTED, tables_of
@@ -28,11 +31,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path, tables
 
 def test_metrics_hold_each_record_in_full_and_in_order(small):
     study, folder, read = small
+    metrics = tables.read_table(folder / "metrics.csv")
     assert list(read.metrics[["variant", "seed"]].drop_duplicates().itertuples(index=False, name=None)) == [
         (run.variant, run.seed) for run in study.runs
     ]
     for run in study.runs:
-        own = read.metrics[(read.metrics["variant"] == run.variant) & (read.metrics["seed"] == run.seed)]
+        own = metrics[(metrics["variant"] == run.variant) & (metrics["seed"] == run.seed)]
         lines = (folder / run.record).read_text().splitlines()
         assert list(own.columns[2:]) == lines[0].split(",")
         recorded = np.array([[float(value) for value in line.split(",")] for line in lines[1:]])
@@ -115,7 +119,7 @@ def test_the_test_set_says_how_many_images_and_what_chance_is(small, tmp_path):
     study = study_of(SMALL)
     write_results(study, tmp_path)
     path = (tmp_path / study.runs[0].record).with_suffix(".json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"test_classes": [360, 40]}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": ["a", "b"], "test_classes": [360, 40]}))
     assert tables.test_set_of(study, tmp_path) == tables.TestSet(400, 2, 0.9)
 
 
@@ -173,6 +177,54 @@ def test_a_record_that_is_not_whole_is_named(tmp_path, damage):
     assert str(path) in str(complaint.value)
 
 
+def test_a_diverged_run_counts_the_same_in_every_table_and_curve(tmp_path):
+    """Nine of ten test images are of one class, which a network without numbers answers: neither curve nor table shows 90 %."""
+    study = study_of(SMALL, DIVERGED)
+    write_results(study, tmp_path)
+    for run in study.runs:
+        path = tmp_path / run.record
+        beside = path.with_suffix(".json")
+        beside.write_text(
+            json.dumps(json.loads(beside.read_text()) | {"classes": ["a", "b"], "test_classes": [360, 40]})
+        )
+        if run.variant == "lr_diverged":
+            record = pd.read_csv(path)
+            record.loc[record["epoch"] > 2, "test_accuracy"] = 0.9
+            record.to_csv(path, index=False, na_rep="nan")
+            np.save(str(path).removesuffix(".csv") + ".correct.npy", np.packbits(np.arange(400) < 360))
+    assert run_program("collect", "--study", tmp_path / "study.json") == 0
+    assert run_program("analyse", "--study", tmp_path / "study.json") == 0
+    read = tables.Tables.read(tmp_path, study)
+    assert read.test_set == tables.TestSet(400, 2, 0.9)
+    own = read.runs[read.runs["variant"] == "lr_diverged"]
+    assert own["final"].tolist() == own["last5"].tolist() == [0.5] * 3
+    assert own["best"].max() < 0.9
+    assert own["stable_epoch"].isna().all()
+    assert read.stability.set_index("variant").loc["lr_diverged", "n"] == 0
+    assert read.stability.set_index("variant").loc["benchmark", "n"] == 3
+    right = [records.correct_images(tmp_path / run.record).mean() for run in study.variant_runs("benchmark")]
+    resampled = read.image_bootstrap.set_index("variant").loc["lr_diverged"]
+    assert resampled["mean_difference"] == pytest.approx(100 * (0.5 - np.mean(right)), abs=1e-4)
+    assert resampled["low"] < resampled["mean_difference"] < resampled["high"]
+    curve = read.metrics[(read.metrics["variant"] == "lr_diverged") & (read.metrics["epoch"] > 2)]
+    assert set(curve["test_accuracy"]) == {0.5}
+    assert pd.read_csv(tmp_path / "metrics.csv")["test_accuracy"].max() == 0.9, (
+        "the records' own numbers stay in metrics.csv"
+    )
+    rates = read.varied["learning_rate"].set_index(["variant", "measure"])
+    for measure in ("swing", "gap", "train_accuracy"):
+        assert rates.loc[("lr_diverged", measure), "n"].item() == 0
+        assert np.isnan(rates.loc[("lr_diverged", measure), "mean"].item())
+    drawing.draw(study, read, tmp_path / "figures")
+    for figure, said in (("stable_epoch.svg", "every run diverged"), ("final_accuracy.svg", "chance: 90.00 %")):
+        assert said in told(drawing.DRAWINGS[figure][0](study, read)), figure
+
+
+def told(figure):
+    """All text of a figure, on one line."""
+    return " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
+
+
 def test_a_diverged_record_is_whole(small):
     read = small[2]
     diverged = read.metrics[read.metrics["variant"] == "lr_diverged"]
@@ -215,21 +267,60 @@ def test_a_program_complains_in_one_sentence(tmp_path, capsys):
 
 
 def test_tables_read_back_as_written(tmp_path):
-    table = pd.DataFrame({"x": [0.1 + 0.2, 1e-17, np.nan], "n": [1, 2, 3]})
+    table = pd.DataFrame({"p": [0.1 + 0.2, 1e-17, np.nan], "n": [1, 2, 3]})
     tables.write_table(table, tmp_path / "table.csv")
     pd.testing.assert_frame_equal(tables.read_table(tmp_path / "table.csv"), table)
     assert b"\r" not in (tmp_path / "table.csv").read_bytes()
 
 
+WORDS = ["NA", "None", "null", "nan", "0.01", "007", "True", "-", "1e5", "2026-01-01"]
+
+
 def test_text_stays_text_in_every_table_that_is_read_again(tmp_path):
-    words = dict(enumerate(["NA", "None", "null", "nan", "0.01", "1", "True", "-", "1e5", "2026-01-01"]))
-    variants = {f"v{k}": {"label": word, "learning_rate": 0.02 + k / 100} for k, word in words.items()}
+    variants = {f"v{k}": {"label": word, "learning_rate": 0.2 + k / 100} for k, word in enumerate(WORDS)}
     claim = {"test": "better", "variant": "lr_0.1", "than": "benchmark"}
-    claims = [claim | {"id": f"c{k}" if k else "null", "text": word, "published": word} for k, word in words.items()]
+    claims = [claim | {"id": f"c{k}" if k else "null", "text": word, "published": word} for k, word in enumerate(WORDS)]
     _, read = tabulated(tmp_path, SMALL, {"variants": variants, "claims": claims})
-    assert list(read.summary.set_index("variant").loc[list(variants), "label"]) == list(words.values())
+    assert list(read.summary.set_index("variant").loc[list(variants), "label"]) == WORDS
     assert list(read.claims["id"]) == [one["id"] for one in claims]
-    assert list(read.claims["text"]) == list(read.claims["published"]) == list(words.values())
+    assert list(read.claims["text"]) == list(read.claims["published"]) == WORDS
+
+
+NAMED = {"kind": "one_bit", "onset": 6}
+
+
+@pytest.mark.parametrize("name", ["007", "1e5", "true", "0x1F", "2026-01-01"])
+def test_a_variants_name_is_a_name_in_every_table_and_figure(tmp_path, name):
+    """As a reference too, of null arms and of late shortcuts, whose tables have a column of references."""
+    variants = dict.fromkeys(study_of(SMALL).variants)
+    late = {"kind": "batch_res", "strength": 0.05, "onset": 6}
+    variants |= {name: {"label": name}, "00": {"shortcut": NAMED}, "01": {"shortcut": NAMED | {"kind": "fresh_order"}}}
+    variants |= {"02": {"shortcut": NAMED | {"kind": "fresh_order", "stream": 2}}, "late": {"shortcut": late}}
+    del variants["benchmark"]
+    overlay = {"variants": variants, "benchmark": name, "claims": []}
+    study, read = tabulated(tmp_path, SMALL, overlay | {"variants": variants | {"benchmark": None}})
+    for file in (path for path in tmp_path.glob("*.csv")):
+        table = tables.read_table(file)
+        for column in {"variant", "against", "reference"} & set(table):
+            assert set(table[column]) <= {*study.variants, ""}, (file.name, column)
+    assert set(read.variance["reference"]) == set(read.decision_cost["reference"]) == {name}
+    assert f"| {name} |" in texts.page(study, read, tmp_path)
+    drawing.draw(study, read, tmp_path / "figures")
+
+
+def test_every_column_of_every_table_is_declared_and_no_other_is_read(tmp_path):
+    _, _ = tabulated(tmp_path / "small", SMALL)
+    _, _ = tabulated(tmp_path / "sweep", SWEEP)
+    for file in [*tmp_path.rglob("*.csv"), *(ROOT / "results").glob("*/*.csv")]:
+        if not {"records", "ladder"} & set(file.parts):
+            tables.read_table(file)
+    (tmp_path / "runs.csv").write_text("variant,seed,colour\nv,0,blue\n")
+    with pytest.raises(UserError, match=r"runs.csv has a column 'colour' that no table"):
+        tables.read_table(tmp_path / "runs.csv")
+    (tmp_path / "runs.csv").write_text("variant,seed,last5\nv,0,high\n")
+    with pytest.raises(UserError, match=r"holds something that is not a number in its column 'last5'"):
+        tables.read_table(tmp_path / "runs.csv")
+    assert not columns.TEXT & columns.NUMBERS
 
 
 def test_empty_numbers_are_missing_and_names_are_not(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from synthetic import CARRY, SMALL, SWEEP, run_program, study_of, tabulated
 
+from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report import facts, markdown, numbers, page, texts, wording
@@ -80,6 +81,7 @@ def test_every_decimal_in_a_text_is_in_a_table(small):
     epochs = tables.varied["learning_rate"][["mean", "low", "high"]].to_numpy(float).ravel()
     known |= {f"{abs(value):.1f}" for value in epochs}
     found = set(re.findall(r"\d+\.\d+", re.sub(r"\]\([^)]*\)", "]", texts.page(study, tables, folder))))
+    known.add(f"{100 * tables.test_set.chance_limit:.2f}")
     assert len(found) > 30
     assert found <= known
 
@@ -248,10 +250,14 @@ def test_texts_say_how_many_epochs_were_averaged(tmp_path, epochs, said):
 
 def test_chance_stands_beside_the_accuracies(others):
     study, tables, folder = next(given for given in others if given[0].name == "carry")
-    for share, said in ((0.9, "Chance is 90.00 %."), (float("nan"), "")):
-        text = texts.page(study, replace(tables, summary=tables.summary.assign(chance=share)), folder)
-        assert ("Chance is" in text) == bool(said)
-        assert said in text
+    said = {
+        TestSet(
+            360, 2, 0.9
+        ): "Chance is 90.00 %, the share of the largest class; of 360 images, up to 94.44 % counts as at chance.",
+        TestSet(10_000, 10, 0.1): "Chance is 10.00 %; of 10,000 images, up to 10.94 % counts as at chance.",
+    }
+    for test_set, sentence in said.items():
+        assert sentence in texts.page(study, replace(tables, test_set=test_set), folder)
 
 
 # -- text is text -------------------------------------------------------------------------------------------------------

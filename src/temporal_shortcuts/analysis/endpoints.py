@@ -21,8 +21,6 @@ Floats = NDArray[np.float64]
 
 SMOOTHING = 5
 """Epochs in the moving average of `stable_epoch`, and at the end of the curve in `last5`."""
-CLASSES = 10
-"""Classes of the test set where a record does not say: all data sets of the first records have ten."""
 _REDUCED = {
     "last": lambda values: float(values[-1]),
     "mean of last": lambda values: float(values[-SMOOTHING:].mean()),
@@ -47,7 +45,7 @@ def of_runs(runs: pd.DataFrame, name: str) -> pd.Series:
     return first - others[0] if others else first
 
 
-def endpoints(metrics: pd.DataFrame, classes: int = CLASSES) -> pd.DataFrame:
+def endpoints(metrics: pd.DataFrame, classes: int = 10) -> pd.DataFrame:
     """One row a run, in the order of `metrics`, from its rows `variant, seed, epoch`, losses and the endpoints' columns.
 
     Accuracies are fractions, epochs count from 1. `diverged_epoch` is the first epoch with a loss that is not finite, else missing; from

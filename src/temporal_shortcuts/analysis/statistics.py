@@ -114,6 +114,15 @@ def standard_error(values: Floats, floor: float = RESOLUTION) -> float:
     return OWN.spread(values, floor).sd / sqrt(n) if n > 1 else nan
 
 
+def t_interval(values: ArrayLike, floor: float = RESOLUTION) -> tuple[float, float, float]:
+    """(low, mean, high) of `values [n]`: the mean with its 95 % t interval, nan where n gives none."""
+    values = np.asarray(values, float)
+    n = len(values)
+    mean = float(values.mean()) if n else nan
+    reach = float(special.stdtrit(n - 1, 1 - LEVEL / 2)) * standard_error(values, floor) if n > 1 else nan
+    return mean - reach, mean, mean + reach
+
+
 def bca_interval(differences: Floats, resamples: int = 9_999) -> tuple[float, float]:
     """The bias-corrected and accelerated bootstrap interval (Efron, 1987) of the mean, with a fixed seed.
 
@@ -383,15 +392,18 @@ BOOTSTRAP = ["variant", "against", "n_seeds", "n_images", "mean_difference", "lo
 
 
 def image_bootstrap(
-    study: Study, correct: Mapping[tuple[str, int], NDArray[np.bool_]], resamples: int = 2_000
+    study: Study,
+    correct: Mapping[tuple[str, int], NDArray[np.bool_]],
+    resamples: int = 2_000,
+    counted: Mapping[tuple[str, int], float] | None = None,
 ) -> pd.DataFrame:
     """`image_bootstrap.csv`: 95 % percentile intervals of the difference from resampled seeds and test images (points).
 
     `correct[variant, seed]` is a boolean array `[n_images]`: which test images the run's final model gets right, in one
     order for all runs. Seeds and images are drawn with replacement, independently, and each pair counts by the product
     of its two counts: the crossed ("pigeonhole") bootstrap of Owen (2007). One draw of images serves every row, and a
-    row depends on no other variant. Below three seeds there is no interval (nan). Raises `UserError` on unequal
-    lengths.
+    row depends on no other variant. Below three seeds there is no interval (nan). A run in `counted` has diverged, and its right answers
+    count for less, so that its accuracy is this fraction. Raises `UserError` on unequal lengths.
     """
     images = {len(bits) for bits in correct.values()}
     if len(images) > 1:
@@ -401,6 +413,8 @@ def image_bootstrap(
         )
     n_images, column = (images or {0}).pop(), {run: i for i, run in enumerate(correct)}
     sums = _resampled_sums(correct, n_images, resamples)
+    for run, accuracy in (counted or {}).items():
+        sums[:, column[run]] *= accuracy * n_images / max(sums[0, column[run]], 1)
     rows = []
     for variant, against in ((one.name, one.reference.name) for one in _compared_variants(study)):
         seeds = sorted(seed for name, seed in correct if name == variant and (against, seed) in correct)

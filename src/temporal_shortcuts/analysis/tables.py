@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from temporal_shortcuts.analysis import costs, endpoints, records, statistics, variance, varied, verdicts
+from temporal_shortcuts.analysis import costs, endpoints, outcomes, records, statistics, variance, varied, verdicts
+from temporal_shortcuts.analysis.columns import is_text
 from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
@@ -24,34 +25,16 @@ from temporal_shortcuts.study.outputs import tables_of, varied_file
 from temporal_shortcuts.study.varied import varied as study_varied
 
 AGAIN = "delete it and run the same command again, which makes it anew"
-TEXT = {
-    "variant",
-    "against",
-    "label",
-    "fingerprint",
-    "weights_final",
-    "endpoint",
-    "statement",
-    "outcome",
-    "id",
-    "text",
-    "test",
-    "than",
-    "verdict",
-    "variances",
-    "not_tested",
-}
-"""Columns that hold text in every table, so that a variant named None or a label 0.01 stays what it is."""
-TEXT_OF = {"claims.csv": {"published"}}
-"""Columns that hold text in one table only: a claim's published value is a phrase, a variant's is a number."""
 
 
 @dataclass(frozen=True)
 class Tables:
     """The tables of a results folder, as they were written; differences in points, accuracies as fractions."""
 
+    test_set: TestSet
     runs: pd.DataFrame
     metrics: pd.DataFrame
+    """With the accuracies that count: a diverged run's are capped (`outcomes.capped`)."""
     summary: pd.DataFrame
     stability: pd.DataFrame
     comparisons: pd.DataFrame
@@ -68,11 +51,11 @@ class Tables:
         """The tables that a study has; others that lie beside them are an earlier one's."""
         added = [name.removesuffix(".csv") for name in tables_of(study)]
         found = [one.name for one in fields(cls) if one.default is MISSING or one.name in added]
+        own = {name: read_table(folder / f"{name}.csv") for name in found if name not in ("varied", "test_set")}
         keys = {key: varied_file(key, ".csv") for key in study_varied(study)}
-        return cls(
-            **{name: read_table(folder / f"{name}.csv") for name in found if name != "varied"},
-            varied={key: read_table(folder / file) for key, file in keys.items()},
-        )
+        test_set = test_set_of(study, folder)
+        own["metrics"] = outcomes.capped(own["metrics"], test_set.classes)
+        return cls(test_set=test_set, **own, varied={key: read_table(folder / file) for key, file in keys.items()})
 
 
 # -- records -----------------------------------------------------------------------------------------------------------
@@ -124,6 +107,7 @@ def collect(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     metrics = pd.concat(parts, ignore_index=True)
     found = endpoints.endpoints(metrics, test_set_of(study, folder).classes)
     runs = pd.DataFrame(facts).merge(found, on=["variant", "seed"], validate="one_to_one")
+    runs["stable_epoch"] = runs["stable_epoch"].astype("Int64").mask(outcomes.has_diverged(runs))
     return metrics, runs[run_columns(endpoints.available(found))]
 
 
@@ -150,11 +134,11 @@ def tabulate(study: Study, folder: Path, runs: pd.DataFrame, metrics: pd.DataFra
         "summary.csv": summary(study, runs, test_set.chance),
         "stability.csv": stability(study, runs),
         "comparisons.csv": statistics.comparisons(study, runs, test_set.images),
-        "image_bootstrap.csv": statistics.image_bootstrap(study, correct_images(study, folder)),
+        "image_bootstrap.csv": statistics.image_bootstrap(study, correct_images(study, folder), counted=_counted(runs)),
         "claims.csv": verdicts.verdicts(study, runs, test_set.images),
     }
     for name in set(tables_of(study)) - set(made):
-        made[name] = _added(name, study, runs, metrics, test_set.images)
+        made[name] = _added(name, study, runs, outcomes.capped(metrics, test_set.classes), test_set.images)
     return made
 
 
@@ -168,6 +152,12 @@ def _added(name: str, study: Study, runs: pd.DataFrame, metrics: pd.DataFrame, t
         case _:
             series = next(own for key, own in study_varied(study).items() if varied_file(key, ".csv") == name)
             return varied.effects(series, metrics, test_images)
+
+
+def _counted(runs: pd.DataFrame) -> dict[tuple[str, int], float]:
+    """The accuracy that counts of each run that has diverged, whatever its answers hit: that of its last epoch in runs.csv."""
+    diverged = runs[outcomes.has_diverged(runs)]
+    return {(row.variant, row.seed): row.final for row in diverged.itertuples()}
 
 
 def summary(study: Study, runs: pd.DataFrame, chance: float) -> pd.DataFrame:
@@ -188,10 +178,10 @@ def summary(study: Study, runs: pd.DataFrame, chance: float) -> pd.DataFrame:
 
 
 def stability(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a variant: mean, standard deviation and range of the stable epoch over its seeds."""
+    """One row a variant: mean, standard deviation and range of the stable epoch over its seeds that have one (`n`)."""
     rows = []
     for name in study.variants:
-        epochs = runs.loc[runs["variant"] == name, "stable_epoch"]
+        epochs = runs.loc[runs["variant"] == name, "stable_epoch"].dropna().astype(float)
         rows.append(
             {
                 "variant": name,
@@ -203,7 +193,8 @@ def stability(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
                 "tolerance": study.tolerance,
             }
         )
-    return statistics.rounded(pd.DataFrame(rows))
+    whole = dict.fromkeys(("stable_epoch_min", "stable_epoch_max"), "Int64")
+    return statistics.rounded(pd.DataFrame(rows).astype(whole))
 
 
 def correct_images(study: Study, folder: Path) -> dict[tuple[str, int], np.ndarray]:
@@ -224,12 +215,19 @@ def correct_images(study: Study, folder: Path) -> dict[tuple[str, int], np.ndarr
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table as it was written: text stays text (missing: empty), an empty number is nan. Raises `UserError` when it is not there."""
+    """A table as it was written: text stays text (missing: empty), an empty number is nan. Raises `UserError` if it is none of ours."""
     text = _read(path)
-    header = pd.read_csv(io.StringIO(text), nrows=0).columns
-    words = (TEXT | TEXT_OF.get(path.name, set())).intersection(header)
-    missing = {name: [""] for name in header if name not in words}
-    return pd.read_csv(io.StringIO(text), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=missing)
+    header = list(pd.read_csv(io.StringIO(text), nrows=0).columns)
+    kinds = {name: is_text(path.name, name) for name in header}
+    for name in [name for name, kind in kinds.items() if kind is None]:
+        raise UserError(f"{path} has a column {name!r} that no table of this version has: {AGAIN}.")
+    words = [name for name in header if kinds[name]]
+    missing = {name: [""] for name in header if not kinds[name]}
+    table = pd.read_csv(io.StringIO(text), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=missing)
+    for name in missing if len(table) else ():
+        if not pd.api.types.is_numeric_dtype(table[name]):  # bool counts as such
+            raise UserError(f"{path} holds something that is not a number in its column {name!r}: {AGAIN}.")
+    return table
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from temporal_shortcuts.analysis.endpoints import SMOOTHING, Floats
+from temporal_shortcuts.analysis.outcomes import diverged_epochs
 from temporal_shortcuts.analysis.statistics import (
     LEVEL,
     SMALLEST_N,
@@ -26,7 +26,7 @@ from temporal_shortcuts.analysis.statistics import (
     paired,
     resolution,
     rounded,
-    standard_error,
+    t_interval,
 )
 from temporal_shortcuts.study.varied import Series
 
@@ -62,7 +62,8 @@ def effects(series: Sequence[Series], metrics: pd.DataFrame, test_images: int = 
     Measures: `first_epoch` in which training accuracy passes `level` percent (`reached`: runs that do; one that does not counts
     with the epoch after the last, which is too early); `swing`, the standard deviation of the differences from epoch to epoch of
     the test accuracy over the last ten epochs; `gap`, training less test accuracy, and `train_accuracy`, both over the last five;
-    in points or percent. Intervals are t intervals over the seeds. A reference without the key has nothing there.
+    in points or percent, of the `n` runs that have not diverged. Intervals are t intervals over the seeds. A reference without the
+    key has nothing there.
 
     Of learning rates, a statement of the report is `supported` or `contradicted` where Holm's p over the four is at most 5 %, else
     `undecided`. Of another number, each difference from the reference in `COMPARED` is `higher`, `lower` or `undecided` in the same
@@ -103,8 +104,12 @@ def _measures(metrics: pd.DataFrame, names: Iterable[str]) -> list[tuple[str, in
 
 
 def _by_seed(metrics: pd.DataFrame, names: Iterable[str], measure: str, level: int | None) -> BySeed:
+    """A measure of each run. One that has diverged has no swing, gap or training accuracy at its end, which would flatter it."""
     values: BySeed = {name: {} for name in names}
-    for (name, seed), run in metrics[metrics["variant"].isin(list(values))].groupby(["variant", "seed"], sort=False):
+    own = metrics.assign(diverged=diverged_epochs(metrics).notna())
+    for (name, seed), run in own[own["variant"].isin(list(values))].groupby(["variant", "seed"], sort=False):
+        if run["diverged"].iloc[0] and measure != "first_epoch":
+            continue
         run = run.sort_values("epoch")
         train, test = (100 * run[f"{split}_accuracy"].to_numpy(float) for split in ("train", "test"))
         values[name][seed] = _measured(train, test, measure, level)
@@ -130,11 +135,8 @@ def _measured(train: Floats, test: Floats, measure: str, level: int | None) -> f
 
 def _numbers(values: BySeed, name: str, benchmark: str, floor: float) -> dict[str, Any]:
     """A measure of one rate with its t interval, and its paired difference from the benchmark's."""
-    own = np.array(list(values[name].values()))
-    mean, reach = float(own.mean()), nan
-    if len(own) > 1:
-        reach = float(stats.t.isf(LEVEL / 2, len(own) - 1)) * standard_error(own, floor)
-    row = {"n": len(own), "mean": mean, "low": mean - reach, "high": mean + reach}
+    low, mean, high = t_interval(list(values[name].values()), floor)
+    row = {"n": len(values[name]), "mean": mean, "low": low, "high": high}
     if name == benchmark:
         return row | {"against": "", "statement": "", "outcome": ""}
     found = compare(*paired(values, name, benchmark), floor)

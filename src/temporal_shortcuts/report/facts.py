@@ -183,12 +183,6 @@ def _training_difference(study: Study, tables: Tables, name: str) -> float:
 # -- the carry at evaluation -------------------------------------------------------------------------------------------
 
 
-def chance(tables: Tables) -> float | None:
-    """What always answering the test set's largest class gets right, a fraction; None where the tables do not say it."""
-    known = tables.summary["chance"].dropna() if "chance" in tables.summary else []
-    return float(max(known)) if len(known) else None
-
-
 def carried(study: Study, tables: Tables) -> list[Row]:
     """For each variant evaluated with its carry too its accuracies over the last epochs, means over the seeds.
 

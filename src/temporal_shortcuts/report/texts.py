@@ -117,7 +117,7 @@ def page(study: Study, tables: Tables, folder: Path, text: str = "") -> str:
         "scale": escape(wording.scale(study)),
         "images": study.evaluated,
         "primary": study.endpoint,
-        "chance": facts.chance(tables),
+        "test_set": tables.test_set,
         "endpoints": facts.endpoints(study, tables),
         "summary": {row["variant"]: row for row in facts.rows_of(tables.summary)},
         "stability": {row["variant"]: row for row in facts.rows_of(tables.stability)},

@@ -161,7 +161,7 @@ def late_differences(study: Study, tables: Tables) -> Figure:
     figure, grid = _grid(len(names), 3, heads=0.15 * lines_of(titles.values()))
     for axes, name in zip(grid, names, strict=True):
         colour, pairs = colour_of(study, name), epoch_differences(study, tables.metrics, name)
-        low, mean, high = zip(*(interval(of_epoch) for _, of_epoch in pairs.iterrows()), strict=True)
+        low, mean, high = zip(*(interval(of_epoch, tables.test_set) for _, of_epoch in pairs.iterrows()), strict=True)
         axes.axhline(0, color=COLOURS["reference"], linewidth=1.2, zorder=2)
         axes.plot(pairs.index, pairs, color=colour, linewidth=0.7, alpha=0.4, zorder=1)
         axes.fill_between(pairs.index, low, high, color=colour, alpha=0.25, linewidth=0, zorder=2)

@@ -38,6 +38,7 @@ from temporal_shortcuts.report.figures.style import (
     style,
     wrapped,
 )
+from temporal_shortcuts.report.numbers import percent
 from temporal_shortcuts.report.wording import endpoint, number_name
 from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.outputs import figures_of, varied_file
@@ -76,7 +77,7 @@ def final_accuracy(study: Study, tables: Tables) -> Figure:
     else:
         ours = figure.subplots()
     values = {name: 100 * tables.runs.loc[tables.runs["variant"] == name, primary] for name in names}
-    bounds = {name: interval(values[name]) for name in names}
+    bounds = {name: interval(values[name], tables.test_set) for name in names}
     limits = span(extent(values[name], bounds[name][0], bounds[name][2]) for name in names)
     shown = []
     for row, name in enumerate(names):
@@ -94,7 +95,10 @@ def final_accuracy(study: Study, tables: Tables) -> Figure:
     )
     reading = "small points: seeds · large: their mean with its 95 % t interval · "
     reading += "open diamond: published, one run, best epoch · " if reported else ""
-    note_scale(figure, study, reading + "arrow: off the axis")
+    reading += "arrow: off the axis"
+    if not tables.test_set.is_balanced:
+        reading += f" · chance: {percent(tables.test_set.chance)}, the share of the largest class"
+    note_scale(figure, study, reading)
     return figure
 
 
@@ -132,9 +136,13 @@ def stable_epoch(study: Study, tables: Tables) -> Figure:
     labels = [label_of(study, name, 2.8) for name in names]
     figure = new_figure(1.3 + max(0.36, 0.18 * lines_of(labels)) * len(names))
     axes = figure.subplots()
-    values = {name: tables.runs.loc[tables.runs["variant"] == name, "stable_epoch"] for name in names}
+    runs = tables.runs.dropna(subset="stable_epoch")
+    values = {name: runs.loc[runs["variant"] == name, "stable_epoch"] for name in names}
     for row, name in enumerate(names):
         colour, onset = colour_of(study, name), study.variants[name].onset
+        if values[name].empty:
+            axes.text(0.01 * study.epochs, row, "every run diverged", va="center", fontsize=9, color="#444444")
+            continue
         axes.plot([values[name].min(), values[name].max()], [row, row], color=colour, linewidth=1.8, zorder=3)
         axes.scatter([values[name].mean()], [row], color=colour, clip_on=False, **MEAN)
         if onset:
@@ -151,6 +159,7 @@ def stable_epoch(study: Study, tables: Tables) -> Figure:
     )
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
     note = "small points: seeds · large: their mean, with a line from the lowest to the highest · dotted tick: onset"
+    note += " · runs that diverged have none" if len(runs) < len(tables.runs) else ""
     note_scale(figure, study, note)
     return figure
 

@@ -28,9 +28,9 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import t as student
 
-from temporal_shortcuts.analysis.statistics import SMALLEST_N
+from temporal_shortcuts.analysis.outcomes import TestSet
+from temporal_shortcuts.analysis.statistics import SMALLEST_N, resolution, t_interval
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.report.wording import scale
 from temporal_shortcuts.study import Study
@@ -235,11 +235,10 @@ def at_least(low: float, high: float) -> tuple[float, float]:
     return low - lacking, high + lacking
 
 
-def interval(values: pd.Series) -> tuple[float, float, float]:
-    """(low, mean, high): the 95 % t interval of a mean; the value itself where there is only one."""
-    mean, n = float(values.mean()), len(values)
-    half = float(student.ppf(0.975, n - 1)) * float(values.std(ddof=1)) / n**0.5 if n > 1 else 0.0
-    return mean - half, mean, mean + half
+def interval(values: pd.Series, test_set: TestSet) -> tuple[float, float, float]:
+    """(low, mean, high): a mean in percent or points with its 95 % t interval; the value itself where there is only one."""
+    low, mean, high = t_interval(values, resolution(test_set.images))
+    return (low, mean, high) if len(values) > 1 else (mean, mean, mean)
 
 
 def extent(values: Iterable[float], low: float, high: float) -> tuple[float, float]:

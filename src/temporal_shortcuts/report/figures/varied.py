@@ -71,7 +71,7 @@ def effects(key: str, study: Study, tables: Tables) -> Figure:
     number, table = Number(key, varied(study)[key]), tables.varied[key]
     reported = _reported(study, number)
     panels: list[Callable[[Axes], None]] = [
-        partial(_accuracy, study=study, number=number, runs=tables.runs),
+        partial(_accuracy, study=study, number=number, tables=tables),
         *([partial(_published, reported=reported)] if reported else []),
         partial(_speed, study=study, number=number, table=table),
         partial(_measure, study=study, number=number, table=table, measure="swing"),
@@ -101,8 +101,8 @@ def effects(key: str, study: Study, tables: Tables) -> Figure:
 # -- panels ------------------------------------------------------------------------------------------------------------
 
 
-def _accuracy(axes: Axes, study: Study, number: Number, runs: pd.DataFrame) -> None:
-    extents = []
+def _accuracy(axes: Axes, study: Study, number: Number, tables: Tables) -> None:
+    extents, runs = [], tables.runs
     endpoints = (
         [(study.endpoint, -1.4, True), ("best", 1.4, False)]
         if len(number.series) == 1
@@ -110,7 +110,7 @@ def _accuracy(axes: Axes, study: Study, number: Number, runs: pd.DataFrame) -> N
     )
     for name, shift, filled in endpoints:
         seeds = {one: 100 * runs.loc[runs["variant"] == one, name] for series in number.series for one in series.names}
-        means = {one: interval(values) for one, values in seeds.items()}
+        means = {one: interval(values, tables.test_set) for one, values in seeds.items()}
         _draw(axes, study, number, means, shift, filled=filled)
         for one in number.series[0].values if len(number.series) == 1 else ():
             place = number.beside(number.series[0].values[one], 2.1 * shift)
