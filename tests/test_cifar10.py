@@ -154,13 +154,10 @@ def test_a_file_is_missing(name: str, files: dict[str, bytes], tmp_path: Path) -
     assert f"{name} is missing" in refusal(cifar10.read, path, watched=tmp_path)
 
 
-def test_links_huge_files_and_names_that_lead_outside(files: dict[str, bytes], tmp_path: Path) -> None:
-    for more, says in (
-        (member(f"{CIFAR_FOLDER}/link", kind=tarfile.SYMTYPE, linkname="/etc/passwd"), "is a link or a device"),
-        (member("../outside"), "leads out of the archive"),
-    ):
-        path = tar(tmp_path / "cifar.tar.gz", files, [more])
-        assert says in refusal(cifar10.read, path, watched=tmp_path)
+def test_links_and_huge_files(files: dict[str, bytes], tmp_path: Path) -> None:
+    link = member(f"{CIFAR_FOLDER}/link", kind=tarfile.SYMTYPE, linkname="/etc/passwd")
+    path = tar(tmp_path / "cifar.tar.gz", files, [link])
+    assert "is a link or a device" in refusal(cifar10.read, path, watched=tmp_path)
     huge = member(FIRST)[0]
     huge.size = 1 << 40
     (tmp_path / "huge.tar").write_bytes(huge.tobuf() + bytes(10240))

@@ -27,7 +27,7 @@ URLS = (
 )
 """Mirrors first: from the university's server it takes most of an hour (https://github.com/pytorch/vision/issues/9536)."""
 
-LIMITS = Limits(file=64 << 20, total=1 << 30, files=100)
+LIMITS = Limits(file=64 << 20, files=100)
 
 
 def read(path: Path) -> Images:
