@@ -22,7 +22,7 @@ from temporal_shortcuts.study import Study, load_resolved
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "results" / "demo"
 PROGRAM = browser.installed()
-HOSTILE = "a <b>bold</b> & $x$ | <script>document.title='no'</script>"
+HOSTILE = "a <b>bold</b> & $x$ | <script>document.title='no'</script> drop %{y}%"
 
 in_a_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed (apt-get install chromium)")
 
@@ -33,7 +33,7 @@ def read(folder: Path) -> tuple[Study, Tables]:
 
 
 def write(folder: Path, path: Path) -> str:
-    pages.write_page(*read(folder), path)
+    pages.write_page(*read(folder), folder, path)
     return path.read_text(encoding="utf-8")
 
 
@@ -109,6 +109,17 @@ def test_what_has_too_few_seeds_is_not_tested_rather_than_undecided(tmp_path: Pa
     assert "2 of 3 seeds" in text
     assert "? undecided" not in text
     assert "would need" not in text
+
+
+def test_a_seed_is_a_name_and_the_margin_that_decided_is_shown(tmp_path: Path) -> None:
+    claim = {"id": "same", "test": "negligible", "variant": "batch_res_late", "than": "benchmark"}
+    claims = [claim | {"margin": 1.5}, claim | {"id": "other"}]
+    tabulated(tmp_path, SMALL, {"seeds": [20231105, 1, 2], "margin": 40, "claims": claims})
+    text = write(tmp_path, tmp_path / "page.html")
+    assert 'data-value="20231105">20231105</td>' in text
+    assert "20,231,105" not in text
+    assert ("margin ±1.50 points" in text, "margin ±40.00 points" in text) == (True, True)
+    assert "Nothing tells whether claims" in text, "no declared.json stands beside invented records"
 
 
 def test_a_loss_that_is_infinite_is_drawn_as_missing() -> None:
@@ -269,7 +280,7 @@ def test_hovering_shows_the_numbers(page: browser.Browser) -> None:
     metrics = read(DEMO)[1].metrics
     last = metrics[(metrics["variant"] == "benchmark") & (metrics["epoch"] == 10)]["test_accuracy"].mean()
     assert "epoch 10" in shown
-    assert f"baseline : {100 * last:.4g}" in shown
+    assert f"{read(DEMO)[0].variants['benchmark'].label} : {100 * last:.4g}" in shown
 
 
 @in_a_browser
@@ -307,3 +318,36 @@ def test_a_label_is_text_whatever_it_holds(chromium: browser.Browser, tmp_path: 
         "[...document.querySelectorAll('#differences-figure .annotation')].map(a => a.textContent)"
     )
     assert any(note.startswith(HOSTILE) for note in notes)
+    place = list(read(tmp_path / "hostile")[1].summary["variant"]).index("lr_0.1") - 1
+    point = f"document.querySelectorAll('#differences-figure .scatterlayer .trace')[{place}].querySelector('.point')"
+    chromium.evaluate("document.getElementById('differences').scrollIntoView()")
+    chromium.evaluate("Plotly.relayout('differences-figure', {'xaxis.range': [-100, 100]})")
+    box = chromium.evaluate(f"(({{x, y}}) => [x, y])({point}.getBoundingClientRect())")
+    for step in (0, 5):
+        chromium.send("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + step, y=box[1] + step)
+    shown = chromium.wait_for("document.querySelector('#differences-figure .hoverlayer').textContent")
+    assert shown.startswith(HOSTILE + " against ")
+
+
+@in_a_browser
+def test_printed_it_shows_every_run_and_every_column(chromium: browser.Browser, tmp_path: Path) -> None:
+    """On screen there were the runs of the chosen variants only, and the columns that the window's width left."""
+    write(DEMO.parent / "decide", tmp_path / "decide.html")
+    chromium.open(tmp_path / "decide.html")
+    chromium.wait_for(f"{lines('curves-figure')} > 1")
+    rows = len(read(DEMO.parent / "decide")[1].runs)
+    chromium.click("document.querySelector('[data-choose=none]')")
+    visible = "[...document.querySelectorAll('#runs tbody tr')].filter(r => r.offsetHeight > 0).length"
+    assert chromium.wait_for(f"{visible} === 0")
+    chromium.send("Emulation.setEmulatedMedia", media="print")
+    chromium.send("Emulation.setDeviceMetricsOverride", width=1032, height=700, deviceScaleFactor=1, mobile=False)
+    chromium.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert chromium.evaluate(visible) == rows == 124
+    assert chromium.evaluate("document.querySelector('#comparisons').offsetHeight") > 0, "closed, it is printed too"
+    assert chromium.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    cut = "[...document.querySelectorAll('.wide, .tall')].filter(e => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight + 1)"
+    assert chromium.evaluate(f"{cut}.length") == 0
+    chromium.evaluate("dispatchEvent(new Event('afterprint'))")
+    chromium.send("Emulation.setEmulatedMedia", media="")
+    assert chromium.evaluate(visible) == 0
+    chromium.send("Emulation.clearDeviceMetricsOverride")

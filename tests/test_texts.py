@@ -53,7 +53,7 @@ def test_no_text_of_a_study_with_validation_images_speaks_of_test_images(tmp_pat
         for name, data in (("test", {}), ("validation", {"validation_per_class": 100})):
             folder = tmp_path / f"{overlay['study']}-{name}"
             study, tables = tabulated(folder, overlay, {"data": data})
-            page.write_page(study, tables, folder / "page.html")
+            page.write_page(study, tables, folder, folder / "page.html")
             shown = re.sub(r"<script>.*?</script>", "", (folder / "page.html").read_text(), count=1, flags=re.DOTALL)
             text = texts.page(study, tables, folder) + shown
             wrong = {"test": "validation", "validation": r"\b[Tt]est (accuracy|images?|set|loss)|\| test\b"}

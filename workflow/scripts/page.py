@@ -17,7 +17,8 @@ def program() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the HTML file")
     arguments = parser.parse_args()
     study = load_resolved(arguments.study)
-    write_page(study, Tables.read(arguments.study.parent, study), arguments.output)
+    folder = arguments.study.parent
+    write_page(study, Tables.read(folder, study), folder, arguments.output)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.report import facts, texts
 from temporal_shortcuts.report.figures.style import colour_of, span
 from temporal_shortcuts.report.wording import endpoint_head
-from temporal_shortcuts.study import Study
+from temporal_shortcuts.study import Study, declaration
+from temporal_shortcuts.study.image_sets import called
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SHOWN_AT_FIRST = 8
@@ -39,8 +40,8 @@ COLUMNS = {
 """What the table of runs shows beside the endpoints, and how it calls it."""
 
 
-def write_page(study: Study, tables: Tables, path: Path) -> None:
-    """Write the page. The same tables give the same bytes."""
+def write_page(study: Study, tables: Tables, folder: Path, path: Path) -> None:
+    """Write the page of the results in a folder. The same tables give the same bytes."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("temporal_shortcuts.report"),
         trim_blocks=True,
@@ -49,7 +50,7 @@ def write_page(study: Study, tables: Tables, path: Path) -> None:
         autoescape=True,
     )
     environment.globals |= {"texts": texts, "marks": MARKS}
-    page = environment.get_template("page.html.jinja").render(_content(study, tables))
+    page = environment.get_template("page.html.jinja").render(_content(study, tables) | {"declared": declaration.said(study, folder)})
     write_atomically(path, page.encode())
 
 
@@ -57,6 +58,8 @@ def _content(study: Study, tables: Tables) -> dict[str, Any]:
     return {
         "study": study,
         "images": study.evaluated,
+        "data": called(study.data),
+        "chance": tables.summary["chance"].max() if "chance" in tables.summary else math.nan,
         "script": get_plotlyjs(),
         "claims": [row | {"untested": facts.is_untested(row)} for row in facts.claims_of(study, tables)],
         "primary": study.endpoint,
@@ -132,8 +135,8 @@ def comparison_table(study: Study, tables: Tables) -> dict[str, Any]:
             (row["detectable_difference"], texts.plain(row["detectable_difference"])),
         ]
         rows.append({"variant": row["variant"], "cells": [*words, *cells]})
-    numbers = ["pairs", "difference", "95 % interval", "p (Holm)", "could detect"]
-    return {"columns": ["variant", "reference", "endpoint", *numbers], "rows": rows, "words": [0, 1, 2]}
+    numbers = ["pairs", "difference", "95 % interval", "p (Holm)", "detectable"]
+    return {"columns": ["variant", "baseline", "endpoint", *numbers], "rows": rows, "words": [0, 1, 2]}
 
 
 def run_table(study: Study, tables: Tables) -> dict[str, Any]:
@@ -144,16 +147,18 @@ def run_table(study: Study, tables: Tables) -> dict[str, Any]:
     columns = list(dict.fromkeys(columns))
     rows = []
     for row in tables.runs.to_dict("records"):
-        cells = [(row[name], _cell(row[name], name in endpoints)) for name in columns]
+        cells = [(row[name], _cell(name, row[name], name in endpoints)) for name in columns]
         label = study.variants[row["variant"]].label
         rows.append({"variant": row["variant"], "cells": [(label, label), *cells[1:]]})
     words = [columns.index(name) for name in ("variant", "fingerprint")]
     return {"columns": [named[name] for name in columns], "rows": rows, "words": words}
 
 
-def _cell(value: Any, is_accuracy: bool) -> str:
+def _cell(column: str, value: Any, is_accuracy: bool) -> str:
     if isinstance(value, str):
         return value
+    if column == "seed":
+        return str(value)  # a name, without a comma at its thousands
     return texts.percent(value) if is_accuracy else texts.plain(value, 0)
 
 
@@ -169,7 +174,7 @@ def curves(study: Study, tables: Tables) -> dict[str, dict[str, Any]]:
     drawn = {title: _figure(study, _spread(metrics, column), title) for column, title in titles.items()}
     apart = _from_reference(study, metrics)
     if len(apart):
-        title = f"{study.evaluated} accuracy, difference from the reference (points)"
+        title = f"{study.evaluated} accuracy, difference from the baseline (points)"
         drawn = {**dict(list(drawn.items())[:1]), title: _figure(study, _spread(apart, "points"), title), **drawn}
     return drawn
 
@@ -297,7 +302,7 @@ def _difference(study: Study, row: dict[str, Any], place: int) -> graph.Scatter:
         f"<b>{_escaped(look['label'])}</b> against {_escaped(against)}",
         f"{texts.points(row['mean_difference'])} points {texts.interval(row['t_low'], row['t_high'])}",
         f"{row['n']} seeds; p (Holm) {texts.p_value(row['p_holm'])}",
-        f"detectable with them: {texts.plain(row['detectable_difference'])} points",
+        f"detectable at 80 % power: {texts.plain(row['detectable_difference'])} points",
     ]
     return graph.Scatter(
         x=[middle],
@@ -320,5 +325,7 @@ def _row_label(study: Study, row: dict[str, Any], place: int, limits: tuple[floa
 
 
 def _escaped(text: str) -> str:
-    """Text that Plotly shows as it is: it reads a few tags of HTML."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text that Plotly shows as it is: it reads a few tags of HTML, and takes `%{y}` for a number of its own."""
+    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("%", "&#37;")):
+        text = text.replace(sign, entity)
+    return text
