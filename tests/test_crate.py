@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -156,6 +157,96 @@ def test_a_citation_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -
     with pytest.raises(UserError, match=r"CITATION.cff (is no YAML|holds no keys)"):
         pack(root, tmp_path / "crate.zip")
     assert not (tmp_path / "crate.zip").exists()
+
+
+def entities(archive: Path) -> dict[str, dict[str, Any]]:
+    with zipfile.ZipFile(archive) as opened:
+        metadata = json.loads(opened.read("ro-crate-metadata.json"))
+    return {entity["@id"]: entity for entity in metadata["@graph"]}
+
+
+def cited(root: Path, **changes: Any) -> Path:
+    citation = yaml.safe_load((root / "CITATION.cff").read_text()) | changes
+    (root / "CITATION.cff").write_text(yaml.safe_dump(citation, sort_keys=False))
+    return root
+
+
+LUDWIG = {"given-names": "Ludwig", "name-particle": "van", "family-names": "Beethoven", "name-suffix": "Jr."}
+
+
+def test_every_author_is_named_once_and_whole_with_each_licence(tmp_path: Path) -> None:
+    orcid = "https://orcid.org/0000-0001-2345-678X"
+    authors = [
+        LUDWIG | {"website": "https://example.org"},
+        {"name": "A group", "website": "https://example.org"},
+        {"alias": "somebody"},
+        {"family-names": "Noether", "alias": "emmy", "orcid": orcid, "website": "https://noether.example.org"},
+        {"family-names": "Gauß", "website": "https://gauss.example.org"},
+    ]
+    root = cited(clone(tmp_path / "clone"), authors=authors, license=["MIT", "Apache-2.0"])
+    graph = entities(pack(root, tmp_path / "crate.zip"))
+    named = [graph[name] for name in references(graph["./"]["author"])]
+    names = ["Ludwig van Beethoven Jr.", "A group", "somebody", "Noether", "Gauß"]
+    assert [author["name"] for author in named] == names
+    assert [author["@type"] for author in named] == ["Person", "Organization", "Person", "Person", "Person"]
+    assert [author["@id"] for author in named[3:]] == [orcid, "https://gauss.example.org"]
+    assert [author.get("url") for author in named[:2]] == ["https://example.org"] * 2, "one website of two authors"
+    assert (named[3]["alternateName"], named[3]["url"]) == ("emmy", "https://noether.example.org")
+    assert references(graph["./"]["license"]) == [f"https://spdx.org/licenses/{name}" for name in ("MIT", "Apache-2.0")]
+    assert references(graph["Snakefile"]["creator"]) == references(graph["./"]["author"])
+    assert references(graph["Snakefile"]["license"]) == references(graph["./"]["license"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"authors": [LUDWIG, {"affiliation": "a place"}]}, "authors.1: it has no name"),
+        ({"authors": [LUDWIG | {"orcid": "0000-0001-2345-6789"}]}, "authors.0.orcid: found '0000-0001-2345-6789'"),
+        (
+            {"authors": [LUDWIG | {"orcid": "https://orcid.org/0000-0001-2345-6789"}] * 2},
+            "authors.1: found https://orcid",
+        ),
+        ({"authors": LUDWIG}, "authors: it must be a list"),
+        ({"authors": ["Ludwig van Beethoven"]}, "authors: it must be a list"),
+        ({"license": "MIT OR Apache-2.0"}, "license: found 'MIT OR Apache-2.0'"),
+        ({"license": ["MIT", "the licence of my house"]}, "license: found 'the licence of my house'"),
+    ],
+)
+def test_an_author_or_licence_that_would_be_lost_is_refused(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    root = cited(clone(tmp_path / "clone"), **changes)
+    with pytest.raises(UserError, match=re.escape(words)):
+        pack(root, tmp_path / "crate.zip")
+    assert not (tmp_path / "crate.zip").exists()
+
+
+def test_it_packs_the_studys_own_file_and_what_that_extends(tmp_path: Path) -> None:
+    """Not what else lies in studies/ or in the root, finished or not."""
+    root = clone(tmp_path / "clone")
+    own, middle = root / "studies" / "demo.yaml", root / "studies" / "middle.yaml"
+    own.write_text(own.read_text().replace("extends: ../config.yaml", "extends: middle.yaml"))
+    middle.write_text("study: middle\nextends: ../config.yaml\n")
+    (root / "studies" / "secret.yaml").write_text("study: secret\n")
+    (root / "studies" / "broken.yaml").write_text("study: [\n")
+    (root / "mine.yaml").write_text("study: mine\n")
+    (root / "config.yaml").touch()
+    results = root / "results" / "demo"
+    sources = [*root.glob("*.yaml"), *root.glob("studies/*"), root / "Snakefile", *root.glob("envs/*.yaml")]
+    study = load_resolved(results / "study.json")
+    crates.write_crate(study, results, [results / "study.json"], root, sources, tmp_path / "crate.zip")
+    with zipfile.ZipFile(tmp_path / "crate.zip") as archive:
+        packed = {name for name in archive.namelist() if name.endswith(".yaml")}
+    expected = {"config.yaml", "studies/demo.yaml", "studies/middle.yaml"}
+    assert packed == expected | {path.relative_to(root).as_posix() for path in root.glob("envs/*.yaml")}
+
+
+def test_keywords_and_images_are_the_studys(graph: dict[str, dict[str, Any]]) -> None:
+    assert "CIFAR-10" not in graph["./"]["keywords"]
+    assert "digits (scikit-learn)" in graph["./"]["keywords"]
+    assert graph["#images"]["name"] == "digits (scikit-learn)"
+    declared = graph["results/demo/declared.json"]
+    assert "declared before" in declared["description"]
 
 
 @pytest.mark.slow

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from rocrate.rocrate import ROCrate
 from temporal_shortcuts.analysis.tables import read_sidecar
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import naming, write_atomically
-from temporal_shortcuts.study import Run, Study
+from temporal_shortcuts.study import Run, Study, declaration
+from temporal_shortcuts.study.image_sets import CIFAR10, called, image_set
+from temporal_shortcuts.study.reading import read
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -43,11 +46,12 @@ FORMATS = {
 }
 DESCRIPTIONS = {
     "study.json": "the study, study: every setting of every variant",
+    declaration.FILE: "claims, endpoint and margin as they were declared before the first record",
     "metrics.csv": "one row for each run and epoch",
     "runs.csv": "one row for each run",
     "summary.csv": "one row for each variant: mean and standard deviation of each endpoint",
     "stability.csv": "one row for each variant: its stable epoch",
-    "comparisons.csv": "paired differences from the reference",
+    "comparisons.csv": "paired differences from the baseline",
     "image_bootstrap.csv": "differences with the images resampled too that runs are evaluated on",
     "claims.csv": "a verdict for each claim",
 }
@@ -56,10 +60,15 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_crate(study: Study, folder: Path, results: list[Path], root: Path, sources: list[Path], path: Path) -> None:
-    """Pack a study's `results` and records (in `folder`) and the repository's `sources` (in `root`) into a zip file."""
+    """Pack a study's `results` and records (in `folder`) and the repository's `sources` (in `root`) into a zip file.
+
+    Of the studies' files among the sources it holds the study's own, with what that extends.
+    """
     citation = _citation(root / "CITATION.cff")
     recorded = [folder / name for run in study.runs for name in run.record_files]
-    files = {one.relative_to(root).as_posix(): one for one in sources}
+    recorded += [path for path in (folder / declaration.FILE,) if path.is_file()]
+    others = _studies(root, sources) - _own(study, root, sources)
+    files = {one.relative_to(root).as_posix(): one for one in sources if one.resolve() not in others}
     files |= {_place(study, one.relative_to(folder).as_posix()): one for one in [*results, *recorded]}
     crate = _described(study, citation)
     for name in sorted(files):
@@ -74,6 +83,35 @@ def write_crate(study: Study, folder: Path, results: list[Path], root: Path, sou
 def _place(study: Study, name: str) -> str:
     """Where a file of the results is in the crate, whatever the folder of results is called here."""
     return f"results/{study.name}/{name}"
+
+
+def _studies(root: Path, sources: Iterable[Path]) -> set[Path]:
+    """The sources that are studies' files: YAML in the root or in studies/, but for the base, `config.yaml`."""
+    places = (root.resolve(), (root / "studies").resolve())
+    found = {one.resolve() for one in sources if one.suffix == ".yaml"}
+    return {one for one in found if one.parent in places} - {(root / "config.yaml").resolve()}
+
+
+def _own(study: Study, root: Path, sources: Iterable[Path]) -> set[Path]:
+    """The files that declare the study, and those that they extend in turn."""
+    found: set[Path] = set()
+    waiting = [one for one in _studies(root, sources) if _key(one, "study") == study.name]
+    while waiting:
+        path = waiting.pop()
+        found.add(path)
+        extended = _key(path, "extends")
+        if isinstance(extended, str) and (base := (path.parent / extended).resolve()) not in found and base.is_file():
+            waiting.append(base)
+    return found
+
+
+def _key(path: Path, key: str) -> Any:
+    """A key of a study's file; None where it has none or is none."""
+    try:
+        content = read(path)
+    except UserError:
+        return None
+    return content.get(key) if isinstance(content, dict) else None
 
 
 def _citation(path: Path) -> dict[str, Any]:
@@ -101,18 +139,13 @@ def _described(study: Study, citation: Mapping[str, Any]) -> ROCrate:
     crate.name = f"{citation['title']}: {study.title}"
     crate.description = f"{len(study.runs)} runs of the study {study.name!r} at {study.scale.rstrip('.')}."
     crate.datePublished = str(citation["date-released"])
-    crate.license = crate.add(
-        ContextEntity(
-            crate,
-            f"https://spdx.org/licenses/{citation['license']}",
-            {"@type": "CreativeWork", "name": citation["license"], "description": f"{citation['license']} licence"},
-        )
-    )
-    authors = [_author(crate, author, at) for at, author in enumerate(citation["authors"])]
+    licences = [_licence(crate, name) for name in _listed(citation["license"])]
+    crate.license = licences if len(licences) > 1 else licences[0]
+    authors = _authors(crate, citation["authors"])
     crate.root_dataset["author"] = authors if len(authors) > 1 else authors[0]
     crate.root_dataset["publisher"] = authors[0]
     crate.root_dataset["version"] = str(citation["version"])
-    crate.root_dataset["keywords"] = citation.get("keywords", [])
+    crate.root_dataset["keywords"] = _keywords(study, citation)
     crate.root_dataset["conformsTo"] = [
         crate.add(ContextEntity(crate, url, {"@type": "CreativeWork", "name": name, "version": url.rpartition("/")[2]}))
         for url, name in PROFILES.items()
@@ -120,12 +153,61 @@ def _described(study: Study, citation: Mapping[str, Any]) -> ROCrate:
     return crate
 
 
-def _author(crate: ROCrate, author: Mapping[str, str], at: int) -> ContextEntity:
-    """A person (with an ORCID as its address, where one is given), or a group with one name."""
-    name = author.get("name") or f"{author.get('given-names', '')} {author.get('family-names', '')}".strip()
-    kind = "Organization" if "name" in author else "Person"
-    address = author.get("orcid") or author.get("website") or f"#author-{at + 1}"
-    return crate.add(ContextEntity(crate, address, {"@type": kind, "name": name}))
+def _keywords(study: Study, citation: Mapping[str, Any]) -> list[str]:
+    """Those of the software, with the study's images in the place of CIFAR-10."""
+    images = image_set(study.data)
+    given = [str(word) for word in citation.get("keywords") or []]
+    return given if images.is_cifar10 else [*(word for word in given if word != CIFAR10), images.name]
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(dict.fromkeys(map(str, value))) if isinstance(value, list) else [value]
+
+
+def _licence(crate: ROCrate, name: Any) -> ContextEntity:
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9.+-]+", name):
+        raise UserError(
+            f"CITATION.cff: license: found {name!r}, but it must be an SPDX identifier such as MIT, or a list of them."
+        )
+    about = {"@type": "CreativeWork", "name": name, "description": f"{name} licence"}
+    return crate.add(ContextEntity(crate, f"https://spdx.org/licenses/{name}", about))
+
+
+NAMES = ("given-names", "name-particle", "family-names", "name-suffix")
+"""A person's name, in the order in which it is written."""
+
+
+def _authors(crate: ROCrate, authors: Any) -> list[ContextEntity]:
+    """Every author once, with the whole name. Raises `UserError` for one without a name, and for two of one ORCID."""
+    if not isinstance(authors, list) or not all(isinstance(author, dict) for author in authors):
+        raise UserError(
+            "CITATION.cff: authors: it must be a list of persons (given-names, family-names) or groups (name)."
+        )
+    websites = [author.get("website") for author in authors]
+    found: dict[str, ContextEntity] = {}
+    for at, author in enumerate(authors):
+        place = f"CITATION.cff: authors.{at}"
+        name = (
+            author.get("name") or " ".join(str(author[key]) for key in NAMES if author.get(key)) or author.get("alias")
+        )
+        if not name:
+            raise UserError(f"{place}: it has no name; give it family-names, name or alias.")
+        orcid, website = author.get("orcid"), author.get("website")
+        if orcid is not None and not re.fullmatch(r"https://orcid\.org/(\d{4}-){3}\d{3}[\dX]", str(orcid)):
+            raise UserError(
+                f"{place}.orcid: found {orcid!r}, but it must be an address such as https://orcid.org/0000-0001-2345-6789."
+            )
+        address = orcid or (website if websites.count(website) == 1 else None) or f"#author-{at + 1}"
+        if address in found:
+            raise UserError(
+                f"{place}: found {address}, as of the author before; an author must be listed once: remove one."
+            )
+        alias = author.get("alias")
+        more = {"alternateName": alias if alias != name else None, "url": website if website != address else None}
+        properties = {"@type": "Organization" if "name" in author else "Person", "name": str(name)}
+        properties |= {key: str(value) for key, value in more.items() if value}
+        found[address] = crate.add(ContextEntity(crate, address, properties))
+    return list(found.values())
 
 
 def _add_file(crate: ROCrate, name: str, source: Path) -> None:
@@ -172,7 +254,7 @@ def _add_runs(crate: ROCrate, study: Study, folder: Path, citation: Mapping[str,
     definition = crate.dereference(_place(study, "study.json"))
     definition["exampleOfWork"] = crate.dereference("#study")
     tables = [
-        table for name in DESCRIPTIONS if (table := crate.dereference(_place(study, name))) and table != definition
+        table for name in DESCRIPTIONS if name.endswith(".csv") and (table := crate.dereference(_place(study, name)))
     ]
     for table in tables:
         table["exampleOfWork"] = crate.dereference("#table")
@@ -187,7 +269,7 @@ def _add_runs(crate: ROCrate, study: Study, folder: Path, citation: Mapping[str,
 
 def _images(crate: ROCrate, study: Study) -> ContextEntity:
     data = study.data
-    properties = {"@type": "CreativeWork", "name": data.name, "identifier": str(data.checksum)}
+    properties = {"@type": "CreativeWork", "name": called(data), "identifier": str(data.checksum)}
     about = "the images, identified by the checksum of their prepared arrays; not part of the archive"
     return crate.add(ContextEntity(crate, "#images", properties | {"description": about}))
 

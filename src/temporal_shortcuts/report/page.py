@@ -50,7 +50,9 @@ def write_page(study: Study, tables: Tables, folder: Path, path: Path) -> None:
         autoescape=True,
     )
     environment.globals |= {"texts": texts, "marks": MARKS}
-    page = environment.get_template("page.html.jinja").render(_content(study, tables) | {"declared": declaration.said(study, folder)})
+    page = environment.get_template("page.html.jinja").render(
+        _content(study, tables) | {"declared": declaration.said(study, folder)}
+    )
     write_atomically(path, page.encode())
 
 
