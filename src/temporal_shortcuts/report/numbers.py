@@ -7,6 +7,8 @@ import math
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "–"
 """Written for a missing number."""
+MOST_DECIMALS = 6
+"""Tables hold six significant digits."""
 MOST_N = 10_000
 """Where the search for a sample size ends (`statistics.MOST_N`)."""
 
@@ -20,9 +22,24 @@ def percent(fraction: float | None) -> str:
     return NOTHING if missing(fraction) else f"{100 * fraction:.2f} %"
 
 
-def points(difference: float | None) -> str:
-    """A difference in points with its sign: 0.07 -> +0.07"""
-    return NOTHING if missing(difference) else f"{difference:+.2f}".replace("-", MINUS)
+def decimals(*values: float, limits: tuple[float, ...] = (0.0,)) -> int:
+    """Decimals, two or more, with which every value is seen to lie on its side of each limit: 0.004 is not shown as 0.00."""
+    known = [value for value in values if not missing(value)]
+    limits = tuple(limit for limit in limits if not missing(limit))
+
+    def tells(digits: int) -> bool:
+        pairs = [(value, limit) for value in known for limit in limits if abs(value - limit) > 5 * 10.0**-MOST_DECIMALS]
+        return all(round(value, digits) != round(limit, digits) for value, limit in pairs)
+
+    return next(digits for digits in range(2, MOST_DECIMALS + 1) if digits == MOST_DECIMALS or tells(digits))
+
+
+def points(difference: float | None, digits: int | None = None) -> str:
+    """A difference in points with its sign, and as many decimals as show it: 0.07 -> +0.07, 0.004 -> +0.004, 0 -> 0.00"""
+    if missing(difference):
+        return NOTHING
+    text = f"{difference:+.{digits or decimals(difference)}f}"
+    return (text if float(text) else text[1:]).replace("-", MINUS)
 
 
 def plain(number: float | None, decimals: int = 2) -> str:
@@ -37,14 +54,22 @@ def mean_sd(mean: float, sd: float) -> str:
     return percent(mean) if missing(sd) else f"{100 * mean:.2f} ± {100 * sd:.2f} %"
 
 
-def interval(low: float, high: float) -> str:
+def interval(low: float, high: float, digits: int | None = None) -> str:
     """[−0.19, +0.50]"""
-    return NOTHING if missing(low) or missing(high) else f"[{points(low)}, {points(high)}]"
+    if missing(low) or missing(high):
+        return NOTHING
+    digits = digits or decimals(low, high)
+    return f"[{points(low, digits)}, {points(high, digits)}]"
 
 
-def difference(mean: float, low: float, high: float) -> str:
-    """A mean difference with its interval, or alone where one pair gives none: +0.22 [−0.23, +0.67]"""
-    return points(mean) if missing(low) or missing(high) else f"{points(mean)} {interval(low, high)}"
+def difference(mean: float, low: float, high: float, margin: float = math.nan, unit: str = "") -> str:
+    """A mean difference with its interval, or alone where one pair gives none: +0.22 [−0.23, +0.67]
+
+    All three have as many decimals as show on which side of 0, and of a margin, each of them lies: +0.010 [+0.004, +0.016]
+    """
+    digits = decimals(mean, low, high, limits=(0.0, margin, -margin))
+    alone = points(mean, digits) + unit
+    return alone if missing(low) or missing(high) else f"{alone} {interval(low, high, digits)}"
 
 
 def p_value(p: float) -> str:

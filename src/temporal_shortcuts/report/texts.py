@@ -47,11 +47,10 @@ from temporal_shortcuts.study.varied import varied
 
 def evidence(claim: dict[str, Any], unit: str = " points") -> str:
     """A claim's estimate with its interval: an accuracy for `fails_to_converge`, else a difference in points."""
-    if claim["test"] == "fails_to_converge":
-        text, ends = f"{plain(claim['estimate'])} %", f" [{plain(claim['low'])}, {plain(claim['high'])}]"
-    else:
-        text, ends = f"{points(claim['estimate'])}{unit}", f" {interval(claim['low'], claim['high'])}"
-    return text if missing(claim["low"]) else text + ends
+    if claim["test"] != "fails_to_converge":
+        return difference(claim["estimate"], claim["low"], claim["high"], claim["margin"], unit)
+    text = f"{plain(claim['estimate'])} %"
+    return text if missing(claim["low"]) else f"{text} [{plain(claim['low'])}, {plain(claim['high'])}]"
 
 
 def rendered(template: str, context: Mapping[str, Any]) -> str:

@@ -43,7 +43,7 @@ def forest(study: Study, tables: Tables) -> Figure:
     rows = tables.comparisons[tables.comparisons["endpoint"] == primary].reset_index(drop=True)
     labels = [label_of(study, name, 2.85) + against_line(study, name, 2.85) for name in rows["variant"]]
     figure = new_figure(1.6 + max(0.42, 0.2 * lines_of(labels)) * len(rows))
-    columns = _columns(rows)
+    columns = _columns(rows, study.margin)
     beside = sum(inches for _, _, inches in columns)
     axes, numbers = figure.subplots(1, 2, width_ratios=[WIDTH - 0.5 - beside - max(map(_widest, labels)), beside])
     pairs = [pair_differences(tables.runs, row["variant"], row["against"], primary) for _, row in rows.iterrows()]
@@ -108,12 +108,13 @@ def pair_differences(
     return (values[variant] - values[against]).dropna()
 
 
-def _columns(rows: pd.DataFrame) -> list[tuple[str, list[str], float]]:
+def _columns(rows: pd.DataFrame, margin: float | None) -> list[tuple[str, list[str], float]]:
     """The columns of numbers beside the axis: head, a text for each row, and inches from the column before."""
     columns = {
         "n": [f"{n}" for n in rows["n"]],
         "difference [95 %]": [
-            difference(*row) for row in zip(rows["mean_difference"], rows["t_low"], rows["t_high"], strict=True)
+            difference(*row, margin or math.nan)
+            for row in zip(rows["mean_difference"], rows["t_low"], rows["t_high"], strict=True)
         ],
         "p (Holm)": [p_value(p) for p in rows["p_holm"]],
     }
