@@ -25,7 +25,7 @@ from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.report import numbers, wording
+from temporal_shortcuts.report import numbers, texts, wording
 from temporal_shortcuts.report.figures import curves, differences, drawing, style
 from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.outputs import (
@@ -649,3 +649,20 @@ def test_a_study_of_one_variant_and_one_seed_has_figures(tmp_path):
     assert figures_of(study) == ["final_accuracy.svg", "learning_curves.svg", "stable_epoch.svg"]
     drawing.draw(study, tables, tmp_path / "figures")
     assert {path.name for path in (tmp_path / "figures").iterdir()} == set(figures_of(study))
+
+
+@pytest.mark.parametrize("seeds", [[0, 1], [0], [0, 1, 2]])
+def test_figure_text_and_table_count_the_same_significant_differences(tmp_path, seeds):
+    """A variant of two seeds that is far behind is significant in none of them, one of three seeds in all."""
+    overlay = {"seeds": [0, 1, 2, 3, 4], "variants": {"epoch_res_start": {"seeds": seeds}}, "claims": []}
+    study, tables = tabulated(tmp_path, SMALL, overlay)
+    rows = tables.comparisons[tables.comparisons["endpoint"] == study.endpoint]
+    decided = list(rows.loc[(rows["p_holm"] <= 0.05), "variant"])
+    assert ("epoch_res_start" in decided) == (len(seeds) >= 3)
+    axes = differences.forest(study, tables).axes[0]
+    circles = [one.get_facecolor() for one in axes.collections if one.get_sizes()[:1] == 52]
+    arrows = [one.arrow_patch.get_facecolor() for one in axes.texts if getattr(one, "arrow_patch", None)]
+    filled = [one for one in (*circles, *arrows) if not np.allclose(one, 1)]
+    assert len(filled) == len(decided)
+    said = f"{len(decided)} of {len(rows) - rows['null_arm'].sum()} differences are significant"
+    assert said in texts.page(study, tables, tmp_path)

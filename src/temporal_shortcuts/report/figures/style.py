@@ -250,14 +250,15 @@ def extent(values: Iterable[float], low: float, high: float) -> tuple[float, flo
 
 
 def point_or_arrow(axes: Axes, value: float, row: float, limits: tuple[float, float], text: str, **look: Any) -> bool:
-    """A point at (value, row), or, if it lies beyond the limits, an arrow at the axis' edge with a text; whether it is a point."""
+    """A point at (value, row), or an arrow, as filled, at the axis' edge with a text where it is beyond; whether it is a point."""
     low, high = limits
     if low <= value <= high:
         axes.scatter([value], [row], clip_on=False, **look)
         return True
     edge, inwards, side = (low, 1, "left") if value < low else (high, -1, "right")
     colour = look.get("color") or look["edgecolors"]
-    arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
+    arrow = {"arrowstyle": "-|>", "edgecolor": colour, "facecolor": look.get("facecolors", colour)}
+    arrow |= {"linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (edge, row), (14 * inwards, 0), textcoords="offset points", arrowprops=arrow)
     axes.annotate(text, (edge, row), (18 * inwards, 0), textcoords="offset points", va="center", ha=side, fontsize=9)
     return False
