@@ -1,25 +1,36 @@
-"""How often the verdicts of the study `decide` are wrong, and how often there is one: simulated, for docs/statistics.md.
+"""How often verdicts are wrong, and how often there is one: simulated, for docs/statistics.md. It prints its two parts as tables.
 
-    python benchmarks/error_rates.py [--draws 4000]
+    python benchmarks/error_rates.py decide [--draws 4000]
+    python benchmarks/error_rates.py table  [--draws 20000]
 
-Claims, endpoints, seeds and margin are those of studies/decide.yaml. A paired difference has a standard deviation of 0.2 points, of the
-last five epochs' mean 0.6. Variants share their seeds' luck and the benchmark, so the claims are not independent. A verdict is wrong
-where it says supported or contradicted and the truth is the opposite or on the limit, and where it says negligible and the true
-difference is the margin or more.
+`decide`: the study studies/decide.yaml as declared. A paired difference has a standard deviation of 0.2 points, of the last five
+epochs' mean 0.6. Variants share their seeds' luck and the benchmark, so the claims are not independent.
+
+`table`: a table of so many arms with so many seeds each, all compared with one baseline that makes half of the variance, with own and
+with moderated variances. An arm's differences have a standard deviation of 1 on average, log-normal over the arms with a coefficient
+of variation, the spread.
+
+A verdict is wrong where it says supported or contradicted and the truth is the opposite or no difference, and where it says negligible
+and the true difference is the margin or more. Each rate stands with its simulation error, one standard error.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import special
 
-from temporal_shortcuts.analysis.statistics import resolution
+from temporal_shortcuts.analysis import moderation
+from temporal_shortcuts.analysis.moderation import Floats
+from temporal_shortcuts.analysis.statistics import LEVEL, resolution
 from temporal_shortcuts.analysis.verdicts import VERDICTS, decide
 from temporal_shortcuts.api import read_study
 from temporal_shortcuts.study import Claim
@@ -125,20 +136,21 @@ def simulate(
     return wrong / draws, found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=4_000)
-    draws = parser.parse_args().draws
+def of_decide(draws: int) -> None:
     print("| truth | margin | test images | sd of a difference | any wrong verdict |\n| --- | --- | --- | --- | --- |")
     for index, (name, truth) in enumerate(SCENARIOS.items()):
         for margin, images, deviation in settings(name):
             rate, _ = simulate(truth, draws, index, deviation=deviation, images=images, margin=margin)
             shown = f"{margin:.2g}" if margin else "none"
-            print(f"| {name} | {shown} | {images:,} | {deviation:.2g} | {100 * rate:.1f} % |", flush=True)
+            print(f"| {name} | {shown} | {images:,} | {deviation:.2g} | {with_error(rate, draws)} |", flush=True)
     for name in ("nothing differs", "as the pilot suggests"):
         print(f"\n| {name} | {' | '.join(VERDICTS)} |\n| --- | --- | --- | --- | --- |")
         for claim, count in simulate(SCENARIOS[name], draws, 100)[1].items():
             print(f"| {claim} | {' | '.join(f'{100 * count[verdict] / draws:.0f} %' for verdict in VERDICTS)} |")
+
+
+def with_error(rate: float, draws: int) -> str:
+    return f"{100 * rate:.1f} ± {100 * sqrt(max(rate, 1 / draws) * (1 - rate) / draws):.1f} %"
 
 
 def settings(scenario: str) -> list[tuple[float | None, int, float]]:
@@ -151,6 +163,109 @@ def settings(scenario: str) -> list[tuple[float | None, int, float]]:
         (400 / images, images, 100 / images) for images in (64, 359, 1_000)
     ]  # a margin of four images, a deviation of one
     return [*declared, (MARGIN, 10_000, 0.05), (MARGIN, 10_000, 0.6), *few, *none]
+
+
+# A table of arms ------------------------------------------------------------------------------------------------------
+
+ARMS, SEEDS, SPREADS = (5, 10, 24), (3, 4, 5, 10), (0.0, 0.4, 0.8)
+TRUTHS: dict[str, tuple[list[float], float | None]] = {
+    "nothing differs": ([0.0], None),
+    "nothing differs, a margin": ([0.0], 2.0),
+    "mixed": ([0.0, 3.0, 0.0, -5.0], None),
+    "half of them far": ([0.0, 10.0], None),
+    "on the margin": ([2.0, -2.0], 2.0),
+    "mixed, a margin": ([0.0, 2.0, 10.0, -2.0], 2.0),
+}
+"""True differences of the arms, by turns, and the margin, in standard deviations of a pair."""
+
+
+def rejected(p: Floats, p_margin: Floats | None) -> tuple[Floats, Floats]:
+    """`verdicts.step_down` for many studies at once: which limits and which margins are rejected, both `[studies, arms]`."""
+    studies, arms = p.shape
+    tests = p if p_margin is None else np.concatenate([p, p_margin], axis=1)
+    order, row = tests.argsort(axis=1, kind="stable"), np.arange(studies)
+    open_ = np.full((studies, arms), tests.shape[1] // arms)
+    going, found = np.ones(studies, bool), np.zeros(tests.shape, bool)
+    for index in order.T:
+        going &= tests[row, index] * (open_ > 0).sum(axis=1) <= LEVEL
+        found[row, index] = going
+        open_[row, index % arms] -= 1
+    return found[:, :arms], found[:, arms:] if p_margin is not None else np.zeros_like(p, bool)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Studies of arms whose true differences are 0: mean difference, standard error and its degrees of freedom, `[studies, arms]`."""
+
+    mean: Floats
+    error: Floats
+    df: Floats
+
+    def verdicts(self, truth: Floats, margin: float | None) -> tuple[Floats, Floats, Floats]:
+        """Where an arm is said to be above 0, below 0, and within the margin."""
+        mean = self.mean + truth
+        p = 2 * special.stdtr(self.df, -np.abs(mean) / self.error)
+        p_margin = None if margin is None else special.stdtr(self.df, (np.abs(mean) - margin) / self.error)
+        signed, within = rejected(p, p_margin)
+        return signed & ~within & (mean > 0), signed & ~within & (mean < 0), within
+
+    def wrong(self, truth: Floats, margin: float | None) -> float:
+        """The share of studies with any wrong verdict."""
+        above, below, within = self.verdicts(truth, margin)
+        wrong = (above & (truth <= 0)) | (below & (truth >= 0)) | (within & (np.abs(truth) >= (margin or np.inf)))
+        return float(wrong.any(axis=1).mean())
+
+
+def sampled(rng: np.random.Generator, arms: int, n: int, spread: float, draws: int) -> dict[str, Samples]:
+    """Both methods on the same draws."""
+    log = np.log(1 + spread**2)
+    deviation = np.exp(rng.normal(-log / 2, sqrt(log), (draws, arms, 1)))
+    differences = deviation * (rng.normal(size=(draws, 1, n)) + rng.normal(size=(draws, arms, n))) / sqrt(2)
+    mean, variance = differences.mean(axis=-1), differences.var(axis=-1, ddof=1)
+    df = np.full(variance.shape, n - 1.0)
+    lent, common = (value[:, None] for value in (moderation.borrowed(variance, df), moderation.fit(variance, df)[1]))
+    moderated = (lent * common + df * variance) / (lent + df)
+    return {
+        "own": Samples(mean, np.sqrt(variance / n), df),
+        "moderated": Samples(mean, np.sqrt(moderated / n), df + lent),
+    }
+
+
+def of_arms(arms: int, n: int, draws: int, seed: int = 0) -> dict[str, list[str]]:
+    """The rows of the table, by method: any wrong verdict for each spread, the worst of the truths; and of arms with a spread of 0.4, how
+    many are found whose difference is two standard deviations, and how many without a difference are shown to be within two."""
+    rng = np.random.default_rng([seed, arms, n])
+    rows: dict[str, list[str]] = {"own": [], "moderated": []}
+    power: dict[str, list[str]] = {}
+    for spread in SPREADS:
+        for method, samples in sampled(rng, arms, n, spread, draws).items():
+            rates = [samples.wrong(np.resize(truth, arms), margin) for truth, margin in TRUTHS.values()]
+            rows[method].append(with_error(max(rates), draws))
+            if spread == SPREADS[1]:
+                found = samples.verdicts(np.full(arms, 2.0), None)[0].mean()
+                equal = samples.verdicts(np.zeros(arms), 2.0)[2].mean()
+                power[method] = [f"{100 * found:.0f} %", f"{100 * equal:.0f} %"]
+    rows = {method: own + power[method] for method, own in rows.items()}
+    return rows if moderation.borrowed_if_alike(arms, n) else {"own": rows["own"]}
+
+
+def of_table(draws: int) -> None:
+    heads = ["arms", "seeds", "variances", *(f"any wrong, spread {spread:g}" for spread in SPREADS), "found", "equal"]
+    print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
+    for arms, n in itertools.product(ARMS, SEEDS):
+        for method, row in of_arms(arms, n, draws).items():
+            print(f"| {arms} | {n} | {method} | {' | '.join(row)} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("decide", "table"))
+    parser.add_argument("--draws", type=int)
+    args = parser.parse_args()
+    if args.part == "decide":
+        of_decide(args.draws or 4_000)
+    else:
+        of_table(args.draws or 20_000)
 
 
 if __name__ == "__main__":

@@ -76,13 +76,25 @@ def test_more_pairs_of_seeds_raise_a_bound(exploring: Study) -> None:
     assert choice.choose(exploring, many).variant.name == "early"
 
 
-def test_of_equal_candidates_the_first_by_name_is_chosen(exploring: Study) -> None:
+@pytest.mark.parametrize(("ties", "chosen"), [("spread", "late"), ("name", "early")])
+def test_of_equal_candidates_the_steadier_is_chosen_or_the_first_by_name(ties: str, chosen: str) -> None:
+    """As in the study explore, whose candidate was chosen by the older rule: of two that tie, the second by name is the steadier."""
+    study = resolve(changed(EXPLORING, ("confirm", "ties"), ties))
     for names in (("late", "early"), ("early", "late")):
-        equal = comparisons(dict.fromkeys(names, (0.2, 0.1)))
-        chosen = choice.choose(exploring, equal)
-        assert (chosen.variant.name, chosen.equal) == ("early", ("late",))
-        assert "# Chosen of 2: early," in (text := choice.confirming(exploring, equal, DATA))
-        assert "later by name: late." in " ".join(text.replace("#", "").split())
+        table = comparisons({name: (0.2, {"early": 0.2, "late": 0.1}[name]) for name in names})
+        found = choice.choose(study, table)
+        assert (found.variant.name, found.equal) == (chosen, ("early" if chosen == "late" else "late",))
+        text = " ".join(choice.confirming(study, table, DATA).replace("#", "").split())
+        assert f"Chosen of 2: {chosen}, with a difference of +0.20 points, n = 3, at" in text
+        assert f"Its bound is also that of {found.equal[0]}." in text
+        assert f"of equal ones the first by {choice.TIES[ties]}." in text
+
+
+def test_of_candidates_that_are_equal_in_all_the_first_by_name_is_chosen(exploring: Study) -> None:
+    assert exploring.confirm is not None
+    assert "ties" not in exploring.resolved["confirm"], "a default that came later is in no study.json"
+    for names in (("late", "early"), ("early", "late")):
+        assert choice.choose(exploring, comparisons(dict.fromkeys(names, (0.2, 0.1)))).variant.name == "early"
 
 
 def test_another_endpoint_does_not_count(exploring: Study) -> None:
@@ -115,7 +127,8 @@ def test_the_confirming_study_has_the_candidate_fresh_seeds_and_the_test_images(
     assert text == choice.confirming(study_of(exploring.resolved), comparisons(FOUND), DATA), "through study.json too"
     turned = dict(reversed(DATA.items()))
     assert text == choice.confirming(exploring, comparisons(FOUND), turned), "in whatever order the data's keys come"
-    assert "# Chosen of 2: late, with a difference of +0.20 points and a lower bound of" in text
+    assert "# Chosen of 2: late, with a difference of +0.20 points, n = 3, at the endpoint averaged." in text
+    assert "lower bound of" not in text
 
 
 def test_a_benchmark_that_is_back_at_a_default_of_its_own_is_confirmed_as_it_is() -> None:

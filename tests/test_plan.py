@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestIndPower, TTestPower
 from synthetic import SMALL, merged, run_program, study_of, tabulated
 
 from temporal_shortcuts import study as studies
-from temporal_shortcuts.analysis import costs, plan, tables
+from temporal_shortcuts.analysis import costs, moderation, plan, statistics, tables
 from temporal_shortcuts.study import Study, load_resolved
 
 ROOT = Path(__file__).parents[1]
@@ -51,10 +54,56 @@ def test_deviations_are_pooled_and_shared_epochs_counted_once(laptop) -> None:
     assert row["df"] == 18
     assert row["sd"] == pytest.approx(math.sqrt(np.mean([d.var(ddof=1) for d in late])), rel=1e-5)
     assert row["epochs"] == row["n"] * (50 + 9)  # one trunk of 41 epochs, two branches
-    unpaired = table.loc[("benchmark", "best", "unpaired")]
+    unpaired = table.loc[("benchmark", "last5", "unpaired")]
     assert unpaired["epochs"] == 2 * unpaired["n"] * 50
-    assert unpaired["ratio"] == 1
-    assert row["ratio"] == pytest.approx(unpaired["epochs"] / row["epochs"], rel=1e-5)
+
+
+def test_a_cost_has_its_uncertainty_and_the_effect_that_the_endpoint_sees(laptop) -> None:
+    study, read = laptop
+    row = (
+        costs.decision_cost(study, read.runs)
+        .set_index(["reference", "endpoint", "design"])
+        .loc[("benchmark", "last5", "paired")]
+    )
+    value = read.runs.set_index(["variant", "seed"])["last5"] * 100
+    effect = sum(value[name] - value["benchmark"] for name in ("batch_res_late", "epoch_res_late")) / 2
+    assert row["effect"] == pytest.approx(effect.mean(), rel=1e-4)
+    assert [row["effect_low"], row["effect_high"]] == pytest.approx(
+        list(stats.ttest_1samp(effect, 0).confidence_interval(0.95)), rel=1e-4
+    )
+    limits = [row["sd"] * math.sqrt(18 / stats.chi2.ppf(p, 18)) for p in (0.975, 0.025)]
+    assert [row["sd_low"], row["sd_high"]] == pytest.approx(limits, rel=1e-4)
+    assert [row["n_low"], row["n_high"]] == [statistics.pairs_needed(0.3, sd) for sd in limits]
+    assert row["n_of_effect"] == statistics.pairs_needed(effect.mean(), row["sd"])
+    assert row["family"] == 11
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "onset", "costed"),
+    [("best", 41, False), ("last5", 41, True), ("last5", 46, False), ("final", 49, True)],
+)
+def test_an_endpoint_that_can_lie_before_the_effect_has_no_cost(
+    laptop, endpoint: str, onset: int, costed: bool
+) -> None:
+    study, read = laptop
+    resolved = json.loads(study.text())
+    for name in ("batch_res_late", "epoch_res_late"):
+        resolved["variants"][name]["settings"]["shortcut"]["onset"] = onset
+    table = costs.decision_cost(studies.study_of(resolved), read.runs)
+    assert (endpoint in set(table[table["reference"] == "benchmark"]["endpoint"])) == costed
+
+
+@pytest.mark.parametrize(("arms", "family"), [(12, 11), (5, 4), (24, 24)])
+def test_the_seeds_of_a_table_find_the_difference_four_times_in_five(arms: int, family: int) -> None:
+    own, moderated = statistics.pairs_in_table(0.6, 0.3, family, arms)
+    for n, borrowed in ((own, 0.0), (moderated, moderation.borrowed_if_alike(arms, moderated))):
+        power, fewer = (statistics._power(2.0, k, 0.05 / family, b) for k, b in ((n, borrowed), (n - 1, 0.0)))
+        assert power >= 0.80
+        assert n == moderated or fewer < 0.80
+    assert 3 <= moderated < own
+    assert statistics.pairs_in_table(0.6, 0.3, 4, 4) == (statistics.pairs_needed(0.6, 0.3, 0.05 / 4),) * 2, (
+        "too few to borrow"
+    )
 
 
 def test_a_study_of_other_variants_has_no_such_table(tmp_path) -> None:
@@ -108,6 +157,25 @@ def test_a_plan_needs_what_claims_say_and_takes_the_cheapest_first(laptop) -> No
     assert plan.affordable(study, found, everything) == found
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"needed_n": pd.NA, "test": "negligible"}, "too near the margin"),
+        ({"not_tested": "stage"}, "a claim of an earlier stage is open"),
+        ({"not_tested": "identical"}, "its runs are the same to the last bit"),
+    ],
+)
+def test_what_cannot_be_planned_says_why_and_trains_nothing(laptop, changes: dict, why: str) -> None:
+    study, read = laptop
+    claims = read.claims[read.claims["verdict"] == "undecided"].assign(not_tested="")
+    claims.loc[claims["id"] == "batch_res_late_gain", list(changes)] = list(changes.values())
+    found = plan.needs(study, claims)
+    last = found[-1]
+    assert (last.claim["id"], last.why, last.new, last.epochs) == ("batch_res_late_gain", why, {}, 0)
+    assert last not in plan.affordable(study, found, 10**9)
+    assert [need.epochs for need in found[:-1]] == sorted(need.epochs for need in found[:-1])
+
+
 def test_the_program_says_where_the_seconds_come_from(laptop, tmp_path, capsys) -> None:
     segments = tmp_path / "benchmarks" / "segment"
     segments.mkdir(parents=True)
@@ -118,7 +186,11 @@ def test_the_program_says_where_the_seconds_come_from(laptop, tmp_path, capsys) 
     assert "An epoch takes 6.0 s (median of 3 training jobs" in said
     assert "In 1 h, 3 could be decided: 1,048 epochs, 0.9 h." in said
     assert run_program("plan", "--study", LAPTOP / "study.json", "--work", tmp_path / "nowhere") == 0
-    assert "Hours are not known" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Hours are not known" in said
+    assert re.search(
+        r"A new study of 11 comparisons finds a difference of 0\.3 points .* with \d+ seeds, or \d+ seeds where", said
+    )
     assert run_program("plan", "--study", tmp_path / "study.json") == 2
     assert "study.json is not there" in capsys.readouterr().err
     assert run_program("plan", "--study", LAPTOP / "study.json", "--hours", "-1") == 2

@@ -34,6 +34,8 @@ def program() -> None:
     study = load_resolved(args.study)
     found = plan.needs(study, tables.read_table(args.study.parent / "claims.csv"))
     console = Console()
+    if table := plan.table_needs(study, tables.read_table(args.study.parent / "comparisons.csv")):
+        console.print(Text(of_table(*table)))
     if not found:
         console.print(f"{study.name}: no claim is undecided.")
         return
@@ -43,6 +45,18 @@ def program() -> None:
         console.print(f"An epoch takes {seconds:.1f} s {source}; {args.cores} jobs train at once.")
     else:
         console.print(f"Hours are not known: {source}.")
+
+
+def of_table(comparisons: int, difference: float, sd: float, own: int, moderated: int) -> str:
+    """What a new study needs that compares as much, with either estimate of the variances."""
+
+    def seeds(n: int) -> str:
+        return f"{n:,} seeds or more" if n >= plan.MOST_N else f"{n:,} seeds"
+
+    return (
+        f"A new study of {comparisons} comparisons finds a difference of {difference:g} points as the first of them (standard deviation "
+        f"{sd:.2f}) with {seeds(own)}, or {seeds(moderated)} where its file says variances: moderated."
+    )
 
 
 def pace(study: Study, work: Path) -> tuple[float | None, str]:
@@ -79,15 +93,14 @@ def show(
         table.add_column(name, justify="right")
     for need in found:
         claim = need.claim
-        needed = f"{need.seeds:,}" + (" or more" if need.endless else " to begin" if need.pilot else "")
+        needed = need.why or f"{need.seeds:,}" + (" or more" if need.endless else " to begin" if need.pilot else "")
         table.add_row(
             Text(claim["id"]),
             "" if pd.isna(claim["estimate"]) else f"{claim['estimate']:{'' if need.of_accuracy else '+'}.2f}",
             f"{claim['n']}",
             needed,
-            f"{need.runs:,}",
-            f"{need.epochs:,}",
-            "?" if hours_an_epoch is None else f"{need.epochs * hours_an_epoch:,.1f}",
+            *(("", "") if need.why else (f"{need.runs:,}", f"{need.epochs:,}")),
+            "" if need.why else "?" if hours_an_epoch is None else f"{need.epochs * hours_an_epoch:,.1f}",
             *([] if limit is None else ["yes" if need in taken else "no"]),
         )
     console.print(table)
@@ -104,7 +117,7 @@ def summary(
         return f"{epochs:,} epochs" + ("" if hours_an_epoch is None else f", {epochs * hours_an_epoch:,.1f} h")
 
     possible = [need for need in found if not need.endless]
-    but = "" if len(possible) == len(found) else " but those that need 10,000 seeds or more"
+    but = "" if len(possible) == len(found) else " but those for which no number of seeds can be named, or 10,000"
     text = f"All{but}: {cost(possible)}."
     if hours is None or hours_an_epoch is None:
         return text

@@ -26,9 +26,10 @@ from temporal_shortcuts.study.outputs import CONFIRMING
 RULE = (
     "Of all variants that are the benchmark with a temporal shortcut (apart from controls, null arms and what a claim of the study "
     "names), the one whose paired difference from the benchmark has the highest lower bound, at the study's endpoint on its validation "
-    "images; of equal ones the first by name. The bound is the lower end of the 95 % t interval with the standard deviation pooled over "
-    "all these variants."
+    "images; of equal ones the first by {ties}. The bound is the lower end of the 95 % t interval with the standard deviation pooled "
+    "over all these variants: it ranks them, and nothing is concluded from it."
 )
+TIES = {"spread": "the standard deviation of its own differences, and then by name", "name": "name"}
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,11 @@ class Choice:
     n: int
     mean: float
     low: float
+    """What ranks: a standard deviation that is pooled over candidates of all kinds covers none of them in particular."""
     among: int
     """How many candidates there were."""
     equal: tuple[str, ...]
-    """Those that do equally well, and come later by name."""
+    """Those whose bound is the same, and that come later."""
 
 
 def choose(study: Study, comparisons: pd.DataFrame) -> Choice:
@@ -63,7 +65,8 @@ def choose(study: Study, comparisons: pd.DataFrame) -> Choice:
     pooled = math.sqrt((freedom * rows["sd_difference"] ** 2).sum() / freedom.sum())
     reach = float(special.stdtrit(freedom.sum(), 1 - LEVEL / 2)) * pooled / rows["n"] ** 0.5
     rows = rows.assign(low=rows["mean_difference"] - reach)
-    best, *others = rows.sort_values(["low", "variant"], ascending=[False, True]).to_dict("records")
+    ties = ["variant"] if study.confirm and study.confirm.ties == "name" else ["sd_difference", "variant"]
+    best, *others = rows.sort_values(["low", *ties], ascending=[False, *(True for _ in ties)]).to_dict("records")
     equal = tuple(row["variant"] for row in others if row["low"] == best["low"])
     return Choice(study.variants[best["variant"]], best["n"], best["mean_difference"], best["low"], len(names), equal)
 
@@ -76,14 +79,16 @@ def confirming(study: Study, comparisons: pd.DataFrame, data: Mapping[str, Any])
     choice = choose(study, comparisons)
     declared = _declared(study, choice.variant, data)
     resolve(declared)
+    assert study.confirm is not None
+    rule = RULE.format(ties=TIES[study.confirm.ties])
     said = (
         f"{CONFIRMING.removeprefix('# ')} from results/{study.name}/comparisons.csv, and made again by `make tables`: do not edit it, but "
-        f"the study {study.name}. {RULE}"
+        f"the study {study.name}. {rule}"
     )
     found = (
-        f"Chosen of {choice.among}: {choice.variant.name}, with a difference of {choice.mean:+.2f} points and a lower bound of "
-        f"{choice.low:+.2f}, n = {choice.n}, at the endpoint {study.endpoint}."
-    ) + (f" Equal to it, and later by name: {', '.join(choice.equal)}." if choice.equal else "")
+        f"Chosen of {choice.among}: {choice.variant.name}, with a difference of {choice.mean:+.2f} points, n = "
+        f"{choice.n}, at the endpoint {study.endpoint}."
+    ) + (f" Its bound is also that of {', '.join(choice.equal)}." if choice.equal else "")
     head = "\n#\n".join(textwrap.fill(text, 120, initial_indent="# ", subsequent_indent="# ") for text in (said, found))
     body = yaml.safe_dump(declared, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
     return f"{head}\n{body}"

@@ -123,6 +123,13 @@ class Prior:
 
 
 OWN = Prior()
+WORDS = {
+    "own": "each comparison's own variance",
+    "moderated": "variances moderated by those of all comparisons (Smyth, 2004)",
+    "too_few": "each comparison's own variance, as there are too few comparisons and seeds to moderate them",
+    "too_different": "each comparison's own variance, as the spreads differ too much to moderate them",
+}
+"""What the column `variances` of comparisons.csv and claims.csv says, in words."""
 
 
 def prior(samples: Iterable[Floats], floor: float) -> Prior:

@@ -1,7 +1,8 @@
 """A plan from a pilot: how many more seeds each undecided claim needs, which runs these are, and what they cost.
 
-The sizes are those of claims.csv: seeds that would decide with 80 % probability if the truth were as the pilot saw it. New runs of
-one seed share their epochs as the workflow trains them. Knows no torch; seconds come from whoever measured them.
+The sizes are those of claims.csv: seeds that would decide with 80 % probability if the truth were as the pilot saw it, or, where two
+are claimed to be equal, if they are. New runs of one seed share their epochs as the workflow trains them. Knows no torch; seconds come
+from whoever measured them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from temporal_shortcuts.analysis.statistics import MOST_N, SMALLEST_N
+from temporal_shortcuts.analysis.costs import DIFFERENCE
+from temporal_shortcuts.analysis.statistics import MOST_N, SMALLEST_N, pairs_in_table
+from temporal_shortcuts.analysis.verdicts import cannot_be_planned, why_not_tested
 from temporal_shortcuts.study import Study, forest
 
 Runs = dict[int, frozenset[str]]
@@ -28,12 +31,14 @@ class Need:
     claim: Mapping[str, Any]
     """Its row of claims.csv."""
     seeds: int
-    """In all, those that it has included; 10,000 means that or more."""
+    """In all, those that it has included; 10,000 means that or more, 0 that no number can be named."""
     pilot: bool
     """Whether that is only the fewest that can be tested, as there is no standard deviation yet."""
     new: Runs
     epochs: int
     """Trained for this claim alone."""
+    why: str = ""
+    """Why no number of seeds can be named."""
 
     @property
     def runs(self) -> int:
@@ -46,16 +51,19 @@ class Need:
 
     @property
     def endless(self) -> bool:
-        return self.seeds >= MOST_N
+        return bool(self.why) or self.seeds >= MOST_N
 
 
 def needs(study: Study, claims: pd.DataFrame) -> list[Need]:
-    """What each undecided claim of claims.csv needs, the cheapest first."""
+    """What each undecided claim of claims.csv needs, the cheapest first and last those for which nothing can be planned."""
     found = [_need(study, row) for row in claims.to_dict("records") if row["verdict"] == "undecided"]
-    return sorted(found, key=lambda need: need.epochs)
+    return sorted(found, key=lambda need: (bool(need.why), need.epochs))
 
 
 def _need(study: Study, row: Mapping[str, Any]) -> Need:
+    why = why_not_tested(row) if row["n"] >= SMALLEST_N else ""
+    if why := why or ("too near the margin" if cannot_be_planned(row) else ""):
+        return Need(row, 0, False, {}, 0, why)
     others = [name for name in str(row["than"]).split(", ") if name in study.variants]
     pilot = pd.isna(row["needed_n"])
     seeds = SMALLEST_N if pilot else int(row["needed_n"])
@@ -100,6 +108,21 @@ def affordable(study: Study, found: list[Need], epochs: float) -> list[Need]:
         if not need.endless and epochs_of(study, together([*(one.new for one in taken), need.new])) <= epochs:
             taken.append(need)
     return taken
+
+
+def table_needs(study: Study, comparisons: pd.DataFrame) -> tuple[int, float, float, int, int] | None:
+    """What a new study with this one's comparisons needs to find a difference of the margin as the first of them (Holm's first step).
+
+    The number of comparisons, the difference and their median standard deviation at the study's endpoint (points), and the seeds that it
+    takes with own and with moderated variances, in four studies of five. None where no standard deviation is known.
+    """
+    rows = comparisons[comparisons["endpoint"] == study.endpoint]
+    tested = rows[~rows["null_arm"].astype(bool)]
+    sd = tested.loc[tested["n"] >= SMALLEST_N, "sd_difference"].median()
+    if pd.isna(sd):
+        return None
+    difference = study.margin or DIFFERENCE
+    return len(tested), difference, float(sd), *pairs_in_table(difference, float(sd), len(tested), len(rows))
 
 
 def measured_pace(study: Study, work: Path) -> tuple[float, int] | None:

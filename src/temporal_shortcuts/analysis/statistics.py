@@ -23,7 +23,7 @@ from statsmodels.stats.power import TTestPower
 from temporal_shortcuts.analysis import moderation
 from temporal_shortcuts.analysis.endpoints import SMOOTHING as SMOOTHING
 from temporal_shortcuts.analysis.endpoints import Floats, available, of_runs
-from temporal_shortcuts.analysis.moderation import OWN, Prior
+from temporal_shortcuts.analysis.moderation import OWN, Prior, borrowed_if_alike
 from temporal_shortcuts.analysis.outcomes import identical
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study, Variant, published
@@ -210,6 +210,17 @@ def pairs_needed(mean_difference: float, sd: float, level: float = LEVEL, borrow
         if len(enough):
             return min(start + int(enough[0]), MOST_N)
     return MOST_N
+
+
+def pairs_in_table(difference: float, sd: float, family: int, arms: int) -> tuple[int, int]:
+    """Pairs that find a difference as the first of a `family` of comparisons (Holm), with own and with moderated variances.
+
+    The latter borrow from as many `arms`, the null arms among them, as where these spread alike.
+    """
+    effect, level = abs(difference) / max(sd, RESOLUTION), LEVEL / max(family, 1)
+    own = pairs_needed(difference, sd, level)
+    found = (n for n in range(SMALLEST_N, own) if not _power(effect, n, level, borrowed_if_alike(arms, n)) < POWER)
+    return own, next(found, own)
 
 
 def sd_upper(sd: float, df: float, level: float = 1 - POWER) -> float:

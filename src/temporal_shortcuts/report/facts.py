@@ -16,6 +16,8 @@ from temporal_shortcuts.analysis.endpoints import of_runs
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables, read_sidecar
 from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
+from temporal_shortcuts.analysis.verdicts import cannot_be_planned as cannot_be_planned
+from temporal_shortcuts.analysis.verdicts import why_not_tested
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
 from temporal_shortcuts.study import Study, published
@@ -58,8 +60,8 @@ def reversed_at(study: Study, tables: Tables, claim: Row) -> list[Row]:
 
 
 def is_untested(row: Mapping[str, Any]) -> bool:
-    """Whether a claim or a comparison has too few seeds for a test."""
-    return bool(row["n"] < row.get("smallest_n", SMALLEST_N))
+    """Whether a claim or a comparison was not tested, for want of seeds or for another reason (`why_not_tested`)."""
+    return bool(why_not_tested(row))
 
 
 def is_decided(comparison: Mapping[str, Any]) -> bool:

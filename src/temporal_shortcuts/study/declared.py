@@ -243,6 +243,10 @@ class Confirm(Declared):
         None,
         description="schedule_epochs, for each of which it has a benchmark and a claim; the benchmark's if not given",
     )
+    ties: Literal["spread", "name"] = added(
+        "spread",
+        description="which of candidates that do equally well is confirmed: that of the smaller spread, or the first by name",
+    )
 
     @property
     def file(self) -> str:

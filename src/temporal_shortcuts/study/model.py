@@ -193,7 +193,7 @@ class Study:
     @cached_property
     def resolved(self) -> dict[str, Any]:
         """The content of study.json, from which all but `running` can be read again."""
-        confirm = self.confirm and self.confirm.model_dump(exclude_none=True)
+        confirm = self.confirm and self.confirm.model_dump(exclude_defaults=True)
         added = {"endpoint": self.endpoint, "margin": self.margin, "variances": self.variances, "confirm": confirm}
         later = {key: getattr(self.data, key) for key in ("dataset", "validation_per_class")}
         return {
