@@ -75,6 +75,7 @@ def test_a_cost_has_its_uncertainty_and_the_effect_that_the_endpoint_sees(laptop
     assert [row["sd_low"], row["sd_high"]] == pytest.approx(limits, rel=1e-4)
     assert [row["n_low"], row["n_high"]] == [statistics.pairs_needed(0.3, sd) for sd in limits]
     assert row["n_of_effect"] == statistics.pairs_needed(effect.mean(), row["sd"])
+    assert row["ratio"] == pytest.approx(abs(effect.mean()) / row["sd"], rel=1e-4)
     assert row["family"] == 11
 
 

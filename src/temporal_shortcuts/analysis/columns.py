@@ -21,7 +21,8 @@ n diverged published chance stable_epoch_mean stable_epoch_sd stable_epoch_min s
 null_arm mean_difference sd_difference t_low t_high bca_low bca_high p_t p_sign_flip p_holm detectable_difference
 pair_correlation published_difference n_seeds n_images low high
 margin estimate level p p_margin needed_n smallest_n stage
-difference df sd runs ratio seeds branches mean sd_within sd_between share_within
+effect effect_low effect_high df sd sd_low sd_high ratio difference n_low n_high runs n_of_effect family n_first_own n_first_moderated
+seeds branches mean sd_within sd_between share_within
 reached pairs difference_low difference_high
 images flop against_n against_mean against_sd from to n_smaller n_larger shared_seeds change p_permutation
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil, sqrt
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,19 @@ from temporal_shortcuts.study.outputs import costed_variants
 DIFFERENCE = 0.3
 """Points: the difference to decide where the study fixes no margin."""
 COLUMNS = [
-    *("reference", "endpoint", "design", "effect", "effect_low", "effect_high", "df", "sd", "sd_low", "sd_high"),
+    *(
+        "reference",
+        "endpoint",
+        "design",
+        "effect",
+        "effect_low",
+        "effect_high",
+        "df",
+        "sd",
+        "sd_low",
+        "sd_high",
+        "ratio",
+    ),
     *(
         "difference",
         "n",
@@ -59,33 +72,56 @@ def decision_cost(study: Study, runs: pd.DataFrame, test_images: int = 10_000) -
 
     `effect` is the mean difference of the late variants from their reference, seed by seed, with its 95 % t interval; `sd` that of a run
     (unpaired) or of a difference (paired), pooled over the variants with `df` degrees of freedom, with its 95 % limits; all in points.
+    `ratio` is that of the effect's size to `sd`.
+
     `n` is the number of runs in each group, or of pairs, that finds a true `difference` with 80 % probability at a two-sided 5 %
     (10,000: that or more), `n_low` and `n_high` what it is at the limits of the standard deviation; `runs` and `epochs` are what is
     trained for `n`, epochs that runs share once. Endpoints see effects of other sizes: `n_of_effect` finds the one observed at this one.
     `n_first_own` and `n_first_moderated` find `difference` as the first of the study's `family` of comparisons, by either estimate of
     the variances (pairs only).
     """
-    difference, floor, rows = study.margin or DIFFERENCE, resolution(test_images), []
-    compared = [variant for variant in study.variants.values() if variant.against is not None]
-    family = sum(not variant.is_null_arm for variant in compared)
+    floor, rows = resolution(test_images), []
     for reference, variants in costed_variants(study).items():
-        pair, onset = (
-            _epochs_of_a_pair(study, reference, variants),
-            max(study.variants[one].onset or 0 for one in variants),
-        )
-        for endpoint in (one for one in available(runs) if first_epoch(study, one) > onset):
+        pair = _epochs_of_a_pair(study, reference, variants)
+        onset = max(study.variants[name].onset or 0 for name in variants)
+        for endpoint in (name for name in available(runs) if first_epoch(study, name) > onset):
             values = by_seed(runs, endpoint)
             effect = _effect(values, reference, variants, floor)
-            for design, (pooled, df) in _deviations(values, reference, variants).items():
-                sd, apart = max(pooled, floor), design == "unpaired"
-                low, high = (max(limit, floor) for limit in _limits(pooled, df))
-                needed = _runs_a_group if apart else pairs_needed
-                n, *about = (needed(difference, one) for one in (sd, low, high))
-                epochs = n * 2 * study.epochs if apart else ceil(n * pair)
-                first = (pd.NA, pd.NA) if apart else pairs_in_table(difference, sd, family, len(compared))
-                spread = [df, pooled, *_limits(pooled, df), difference, n, *about, 2 * n, epochs, needed(effect[0], sd)]
-                rows.append([reference, endpoint, design, *effect, *spread, family, *first])
+            for design, (sd, df) in _deviations(values, reference, variants).items():
+                row = {"reference": reference, "endpoint": endpoint, "design": design, "df": df, "sd": sd}
+                row |= dict(zip(("effect", "effect_low", "effect_high"), effect, strict=True))
+                rows.append(row | _cost(study, sd, df, effect[0], floor, None if design == "unpaired" else pair))
     return rounded(pd.DataFrame(rows, columns=COLUMNS).astype({"n_first_own": "Int64", "n_first_moderated": "Int64"}))
+
+
+def _cost(
+    study: Study, sd: float, df: int, effect: float, floor: float, epochs_of_a_pair: float | None
+) -> dict[str, Any]:
+    """What a row says of its standard deviation: of pairs, or, without `epochs_of_a_pair`, of unpaired runs."""
+    low, high = (
+        sd * sqrt(df / float(special.chdtri(df, p))) for p in (LEVEL / 2, 1 - LEVEL / 2)
+    )  # by the chi2 distribution
+    compared = [variant for variant in study.variants.values() if variant.against is not None]
+    family = sum(not variant.is_null_arm for variant in compared)
+    difference, at_least = study.margin or DIFFERENCE, max(sd, floor)
+    needed = pairs_needed if epochs_of_a_pair else _runs_a_group
+    n = needed(difference, at_least)
+    first = pairs_in_table(difference, at_least, family, len(compared)) if epochs_of_a_pair else (pd.NA, pd.NA)
+    return {
+        "sd_low": low,
+        "sd_high": high,
+        "ratio": abs(effect) / at_least,
+        "difference": difference,
+        "n": n,
+        "n_low": needed(difference, max(low, floor)),
+        "n_high": needed(difference, max(high, floor)),
+        "runs": 2 * n,
+        "epochs": ceil(n * epochs_of_a_pair) if epochs_of_a_pair else n * 2 * study.epochs,
+        "n_of_effect": needed(effect, at_least),
+        "family": family,
+        "n_first_own": first[0],
+        "n_first_moderated": first[1],
+    }
 
 
 def first_epoch(study: Study, endpoint: str) -> int:
@@ -108,12 +144,6 @@ def _effect(values: BySeed, reference: str, variants: Sequence[str], floor: floa
         [float(np.mean(differences[seed])) for seed in sorted(differences)], np.zeros(len(differences)), floor
     )
     return found.mean_difference, found.t_low, found.t_high
-
-
-def _limits(sd: float, df: int) -> tuple[float, float]:
-    """95 % limits of a standard deviation, by the chi2 distribution."""
-    low, high = (sd * sqrt(df / float(special.chdtri(df, p))) for p in (LEVEL / 2, 1 - LEVEL / 2))
-    return low, high
 
 
 def _deviations(values: BySeed, reference: str, variants: Sequence[str]) -> dict[str, tuple[float, int]]:
