@@ -9,7 +9,6 @@ import itertools
 import json
 import math
 import re
-import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 from synthetic import made_study
 
+from temporal_shortcuts.analysis import moderation
 from temporal_shortcuts.analysis.statistics import MOST_N, pairs_needed, pairs_to_decide, sign_flip_p
 from temporal_shortcuts.analysis.verdicts import (
     COLUMNS,
@@ -607,11 +607,6 @@ def test_wrong_verdicts_keep_their_level_in_the_study_as_declared(scenario: str,
     assert rate <= 0.05 + slack(0.05, draws)
 
 
-def test_the_figure_of_the_docs_is_drawn_by_its_script() -> None:
-    drawn = runpy.run_path(str(DOCS.parent / "verdicts.py"))["picture"]()
-    assert drawn == (DOCS.parent / "verdicts.svg").read_text(encoding="utf-8")
-
-
 def test_a_claim_keeps_the_endpoint_that_it_names() -> None:
     """Also where that is the default of a study, but not of this one."""
     endpoints = {claim["id"]: claim["endpoint"] for claim in error_rates.CLAIMS}
@@ -632,3 +627,57 @@ def test_the_declared_study_has_the_power_that_the_docs_state() -> None:
                 assert found[claim][verdict] / draws == pytest.approx(
                     rate, abs=slack(min(max(rate, 0.02), 0.98), draws) + 0.005
                 )
+
+
+# A table of arms ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("margin", [None, 0.4])
+def test_many_simulated_studies_at_once_are_judged_as_one(margin: float | None) -> None:
+    """The verdicts of error_rates.Samples are those of `decide`, with own and with moderated variances."""
+    arms, n, rng = [f"arm{k}" for k in range(7)], 4, np.random.default_rng(41)
+    family = [{**BETTER, "id": name, "variant": name, "endpoint": "last5", "margin": margin} for name in arms]
+    claims, seen = claims_of(family), set()
+    for _ in range(40):
+        truth, noise = rng.choice([0, 0.3, 3.0], 7), rng.normal(0, 0.1, (7, n))
+        noise -= noise.mean(axis=1, keepdims=True)
+        means = noise.mean(axis=1)
+        values = {name: dict(enumerate(80 + t + own)) for name, t, own in zip(arms, truth, noise, strict=True)}
+        values["b"] = dict.fromkeys(range(n), 80.0)
+        variance, df = noise.var(axis=1, ddof=1), np.full(7, n - 1.0)
+        prior = moderation.prior(noise, 0.0)
+        assert prior.how == "moderated"
+        for used in (moderation.OWN, prior):
+            spread = (used.df * (used.variance if used.df else 0) + df * variance) / (used.df + df)
+            samples = error_rates.Samples(means[None], np.sqrt(spread / n)[None], (used.df + df)[None])
+            above, below, within = (found[0] for found in samples.verdicts(truth, margin))
+            words = np.select([above, below, within], VERDICTS[:3], "undecided").tolist()
+            assert decide(claims, {"last5": values}, 0.0, {"last5": used}) == words
+            seen |= set(words)
+    assert seen == {"supported", "undecided", *(["negligible"] if margin else [])}
+
+
+TABLE = re.findall(r"^\| (\d+) \| (\d+) \| (own|moderated) \|(.*)\|$", DOCS.read_text(), re.MULTILINE)
+
+
+def test_the_table_of_error_rates_has_every_cell_and_none_above_the_level() -> None:
+    cells = itertools.product(error_rates.ARMS, error_rates.SEEDS, ("own", "moderated"))
+    expected = [(f"{arms}", f"{n}", how) for arms, n, how in cells if (arms, n, how) != (5, 3, "moderated")]
+    assert [row[:3] for row in TABLE] == expected
+    for *_, cells_of in TABLE:
+        rates = [tuple(map(float, cell)) for cell in re.findall(r"([\d.]+) ± ([\d.]+) %", cells_of)]
+        assert len(rates) == len(error_rates.SPREADS)
+        assert all(rate <= 5 + 2 * error + 0.05 for rate, error in rates)
+
+
+@pytest.mark.parametrize(("arms", "n"), [(5, 4), (10, 3), (24, 4)])
+def test_the_table_of_error_rates_is_what_the_simulation_gives(arms: int, n: int) -> None:
+    draws = 1_500
+    for how, cells in error_rates.of_arms(arms, n, draws, seed=1).items():
+        written = next(row[3] for row in TABLE if row[:3] == (f"{arms}", f"{n}", how))
+        pairs = zip(
+            re.findall(r"([\d.]+) (?:±|%)", " ".join(cells)), re.findall(r"([\d.]+) (?:±|%)", written), strict=True
+        )
+        for ours, theirs in pairs:
+            rate = float(theirs) / 100
+            assert float(ours) / 100 == pytest.approx(rate, abs=slack(min(max(rate, 0.02), 0.98), draws) + 0.005)
