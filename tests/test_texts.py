@@ -14,7 +14,7 @@ from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report import facts, markdown, numbers, page, texts, wording
-from temporal_shortcuts.study import Study, published
+from temporal_shortcuts.study import Study, declaration, published
 from temporal_shortcuts.study.outputs import figures_of, outdated
 
 LATE = {key: {"shortcut": {"onset": 41}} for key in ("batch_res_late", "epoch_res_late", "null_arm")}
@@ -78,6 +78,7 @@ def test_every_decimal_in_a_text_is_in_a_table(small):
             f"{100 * value:.2f}" for value in values
         }
     known |= {f"{value:.1f}" for value in tables.stability["stable_epoch_mean"]}
+    known |= {f"{100 * tables.test_set.chance_limit:.2f}"}
     epochs = tables.varied["learning_rate"][["mean", "low", "high"]].to_numpy(float).ravel()
     known |= {f"{abs(value):.1f}" for value in epochs}
     found = set(re.findall(r"\d+\.\d+", re.sub(r"\]\([^)]*\)", "]", texts.page(study, tables, folder))))
@@ -258,6 +259,24 @@ def test_chance_stands_beside_the_accuracies(others):
     }
     for test_set, sentence in said.items():
         assert sentence in texts.page(study, replace(tables, test_set=test_set), folder)
+
+
+def test_what_was_declared_before_the_runs_is_said_as_far_as_it_is_known(tmp_path):
+    study, tables = tabulated(tmp_path, SMALL)
+    later = replace(study, margin=40.0)
+    declared = tmp_path / declaration.FILE
+    for before, now, words in (
+        (None, study, "Nothing tells whether claims, endpoint and margin were declared before the runs."),
+        (study, study, "Claims, endpoint and margin are those that were declared before the first record."),
+        (study, later, "Not as declared before the first record: the margin came later."),
+    ):
+        if before:
+            declared.write_text(json.dumps(declaration.declaration(before)))
+        else:
+            declared.unlink(missing_ok=True)
+        text = texts.page(now, tables, tmp_path)
+        assert words in text
+        assert "written down before" not in text
 
 
 # -- text is text -------------------------------------------------------------------------------------------------------

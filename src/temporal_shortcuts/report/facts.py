@@ -35,7 +35,7 @@ def claims_of(study: Study, tables: Tables) -> list[Row]:
 
 
 def by_verdict(study: Study, tables: Tables) -> dict[str, list[Row]]:
-    """The claims, by verdict, in the study's order; those with too few seeds for a test are `untested`, not undecided."""
+    """The claims, by verdict, in the study's order; those that were not tested are `untested`, not undecided."""
     claims = claims_of(study, tables)
     found = {word: [row for row in claims if row["verdict"] == word] for word in VERDICTS}
     found["untested"] = [row for row in found["undecided"] if is_untested(row)]

@@ -14,7 +14,6 @@ from typing import Any
 
 import jinja2
 
-from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.report import facts, prose, wording
@@ -31,7 +30,7 @@ from temporal_shortcuts.report.numbers import (
     points,
     seeds_needed,
 )
-from temporal_shortcuts.study import Study
+from temporal_shortcuts.study import Study, declaration
 from temporal_shortcuts.study.model import plain as settings_of
 from temporal_shortcuts.study.outputs import (
     COLLECTED,
@@ -81,7 +80,6 @@ def _environment() -> jinja2.Environment:
         "label": _label,
         "published": _published,
     }
-    environment.tests["within"] = lambda name, names: name in names
     environment.globals |= {
         "mean_sd": mean_sd,
         "difference": difference,
@@ -117,6 +115,7 @@ def page(study: Study, tables: Tables, folder: Path, text: str = "") -> str:
         "images": study.evaluated,
         "primary": study.endpoint,
         "test_set": tables.test_set,
+        "declared": escape(declaration.said(study, folder)),
         "endpoints": facts.endpoints(study, tables),
         "summary": {row["variant"]: row for row in facts.rows_of(tables.summary)},
         "stability": {row["variant"]: row for row in facts.rows_of(tables.stability)},
@@ -130,7 +129,6 @@ def page(study: Study, tables: Tables, folder: Path, text: str = "") -> str:
         "tables_listed": [*COLLECTED, *tables_of(study)],
         "environments": environments,
         "forced": forced,
-        "smallest_n": SMALLEST_N,
         "lead": lead,
         "figures": [name for name in figures_of(study) if name not in (lead, *shown)],
     }
