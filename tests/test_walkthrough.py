@@ -14,7 +14,7 @@ from programs import ROOT
 
 PAGE = ROOT / "docs" / "adapting.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PLACE = re.compile(r"# (at the end of )?(studies/\w+\.yaml)\n")
+PLACE = re.compile(r"# (at the end of )?(studies/\w+\.(?:yaml|md))\n")
 EDITED = ("src/temporal_shortcuts/training/shortcuts.py", "src/temporal_shortcuts/study/kinds.py")
 
 
@@ -28,7 +28,7 @@ class Reader:
         self.said: list[str] = []
 
     def follow(self, language: str, text: str) -> None:
-        if language == "yaml":
+        if language in ("yaml", "markdown"):
             place = PLACE.match(text)
             assert place, f"a block does not say where it stands:\n{text}"
             with (self.folder / place[2]).open("a" if place[1] else "x") as file:
@@ -67,7 +67,9 @@ def records(reader: Reader, study: str) -> set[str]:
 
 
 def test_each_block_works_as_written(reader: Reader) -> None:
-    assert "# A study of my own" in (reader.folder / "results" / "mine" / "README.md").read_text()
+    page = (reader.folder / "results" / "mine" / "README.md").read_text()
+    assert "# A study of my own" in page
+    assert re.search(r"Late `batch_res` ends at \d+\.\d\d %, the baseline at\n\d+\.\d\d %\.", page)
     assert records(reader, "mine") == {"benchmark", "batch_res_late", "gentle", "smoothed"}
     assert records(reader, "tried") == {"benchmark", "smoothed-0.05-2", "smoothed-0.2-2", "smoothed-0.5-2"}
     assert records(reader, "sky") == {"benchmark"}
@@ -75,10 +77,11 @@ def test_each_block_works_as_written(reader: Reader) -> None:
 
 
 def test_each_command_trains_what_the_page_says(reader: Reader) -> None:
-    study, gentle, smoothed, tried, confirmed, sky, stripes = (
+    study, gentle, text, smoothed, tried, confirmed, sky, stripes = (
         jobs(said) for said in reader.said if "Job stats" in said
     )
     assert study == {"segment": 3, "record": 2}
+    assert text == {}
     assert stripes["record"] == 2
     assert (tried["record"], confirmed["record"]) == (4 * 3, 2 * 3)
     assert gentle["record"] == smoothed["record"] == sky["record"] == 1
