@@ -188,7 +188,7 @@ def test_a_margin_and_a_claims_own_endpoint_are_said(small):
     text = texts.page(study, own, folder)
     assert "within the margin (±1.00, ±0.30 points)" in text
     assert "% (best epoch) |" in text
-    assert "margin" not in texts.page(study, tables, folder)
+    assert "within the margin" not in texts.page(study, tables, folder)
 
 
 def test_that_the_primary_endpoint_says_the_opposite_of_a_verdict_stands_in_its_row(small):
