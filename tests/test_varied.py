@@ -71,6 +71,22 @@ def test_the_four_statements_are_judged_by_the_rule() -> None:
     assert set(two["outcome"]) == {"", "undecided"}
 
 
+@pytest.mark.parametrize("seeds", [range(4), range(1, 4), [0]])
+def test_a_diverged_run_has_no_swing_and_no_gap(seeds: list[int]) -> None:
+    """A network without numbers swings by nothing and answers one class: calm, fast and without a gap, if one believed it."""
+    metrics = curves().assign(train_loss=1.0, test_loss=1.0)
+    wild = (metrics["variant"] == "large") & metrics["seed"].isin(list(seeds)) & (metrics["epoch"] > 1)
+    metrics.loc[wild, ["train_loss", "train_accuracy", "test_accuracy"]] = [math.nan, 0.1, 0.1]
+    table = effects(RATES, metrics)
+    own = table[table["variant"] == "large"].set_index("measure")
+    for measure in ("swing", "gap", "train_accuracy"):
+        assert own.loc[measure, "n"] == own.loc[measure, "pairs"] == 4 - len(seeds)
+        assert math.isnan(own.loc[measure, "mean"]) == (len(seeds) == 4)
+    assert set(own.loc["first_epoch", "n"]) == {4}, "never to get there counts"
+    said = table.set_index("statement")["outcome"]
+    assert said["oscillates"] == ("supported" if len(seeds) == 1 else "undecided")
+
+
 def test_the_statements_are_about_the_first_series_alone() -> None:
     settings = {"small": {"learning_rate": 0.001}, "large": {"learning_rate": 0.1}}
     settings |= {f"wide_{rate}": {"width": 16, "learning_rate": rate} for rate in (0.0001, 0.01, 1.0)}

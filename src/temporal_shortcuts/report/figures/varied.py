@@ -7,10 +7,9 @@ shortcut, each have a colour and a line of their own, with the reference as a bl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -23,7 +22,6 @@ from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.analysis.varied import SWING, judged_level
 from temporal_shortcuts.report.figures.style import (
     COLOURS,
-    PUBLISHED,
     colour_of,
     extent,
     few_ticks,
@@ -36,7 +34,7 @@ from temporal_shortcuts.report.figures.style import (
     wrapped,
 )
 from temporal_shortcuts.report.wording import endpoint, number_name
-from temporal_shortcuts.study import Study, published
+from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.varied import Series, varied
 
 TREND = {"color": "#999999", "linewidth": 0.9, "zorder": 1}
@@ -67,34 +65,32 @@ class Number:
 
 
 def effects(key: str, study: Study, tables: Tables) -> Figure:
-    """Accuracy at the primary endpoint and the best epoch, the first epochs that pass levels of training accuracy, swing and gap."""
+    """Accuracy at the primary endpoint, the first epoch that passes a level of training accuracy, swing, and gap, over the number."""
     number, table = Number(key, varied(study)[key]), tables.varied[key]
-    reported = _reported(study, number)
     panels: list[Callable[[Axes], None]] = [
         partial(_accuracy, study=study, number=number, tables=tables),
-        *([partial(_published, reported=reported)] if reported else []),
         partial(_speed, study=study, number=number, table=table),
         partial(_measure, study=study, number=number, table=table, measure="swing"),
         partial(_measure, study=study, number=number, table=table, measure="gap"),
-        *([partial(_measure, study=study, number=number, table=table, measure="train_accuracy")] if reported else []),
     ]
-    columns, many = len(panels) // 2, len(number.series) > 1
-    legends = -(-len(number.series) // 3) if many else 0
-    figure = new_figure(5.3 + 0.19 * legends)
-    for axes, draw in zip(figure.subplots(2, columns).flat, panels, strict=True):
+    many = len(number.series) > 1
+    figure = new_figure(5.3 + (0.19 * -(-len(number.series) // 3) if many else 0))
+    for axes, draw in zip(figure.subplots(2, 2).flat, panels, strict=True):
         draw(axes)
-        axes.set_title(wrapped(axes.get_title(loc="left"), 7.4 / columns, 9.5), fontsize=9.5)
+        axes.set_title(wrapped(axes.get_title(loc="left"), 3.7, 9.5), fontsize=9.5)
         axes.set(xscale="log" if number.is_logarithmic else "linear", xlabel=number_name(key))
         axes.set_xlim(number.beside(number.values[0], -8), number.beside(number.values[-1], 8))
-        _ticks(axes, number, 6.2 / columns)
+        _ticks(axes, number, 3.1)
+    note = f"points: means over the seeds (accuracy: {endpoint(study, study.endpoint)}) with 95 % t intervals"
     if many:
         figure.legend(handles=_keys(study, number), loc="outside upper left", ncols=3, fontsize=8.6, handlelength=2.4)
-    endings = " · hollow in the speed: not every seed gets there, and the epoch after the last counts"
-    if many:
-        note = f"points: means over the seeds ({endpoint(study, study.endpoint)}) with 95 % t intervals · black line: the reference"
+        note += " · black line: the reference"
     else:
-        note = f"filled: {endpoint(study, study.endpoint)} · open: best epoch · lines: 95 % t intervals · small points: seeds"
-    note_scale(figure, study, note + endings)
+        note += " · small points: seeds"
+    note += " · hollow in the speed: not every seed gets there, and the epoch after the last counts"
+    if tables.runs["diverged_epoch"].notna().any():
+        note += " · swing and gap without runs that diverged"
+    note_scale(figure, study, note)
     return figure
 
 
@@ -102,73 +98,43 @@ def effects(key: str, study: Study, tables: Tables) -> Figure:
 
 
 def _accuracy(axes: Axes, study: Study, number: Number, tables: Tables) -> None:
-    extents, runs = [], tables.runs
-    endpoints = (
-        [(study.endpoint, -1.4, True), ("best", 1.4, False)]
-        if len(number.series) == 1
-        else [(study.endpoint, 0.0, True)]
+    names = [name for one in number.series for name in one.names]
+    seeds = {name: 100 * tables.runs.loc[tables.runs["variant"] == name, study.endpoint] for name in names}
+    means = {name: interval(values, tables.test_set) for name, values in seeds.items()}
+    _draw(axes, study, number, means)
+    for name, value in number.series[0].values.items() if len(number.series) == 1 else ():
+        place = number.beside(value, 2)
+        axes.scatter(
+            [place] * len(seeds[name]), seeds[name], s=12, color=colour_of(study, name), alpha=0.5, linewidths=0
+        )
+    axes.set_ylim(
+        span([extent(values, means[name][0], means[name][2]) for name, values in seeds.items()], reach=math.inf)
     )
-    for name, shift, filled in endpoints:
-        seeds = {one: 100 * runs.loc[runs["variant"] == one, name] for series in number.series for one in series.names}
-        means = {one: interval(values, tables.test_set) for one, values in seeds.items()}
-        _draw(axes, study, number, means, shift, filled=filled)
-        for one in number.series[0].values if len(number.series) == 1 else ():
-            place = number.beside(number.series[0].values[one], 2.1 * shift)
-            axes.scatter(
-                [place] * len(seeds[one]), seeds[one], s=12, color=colour_of(study, one), alpha=0.5, linewidths=0
-            )
-        extents += [extent(values, means[one][0], means[one][2]) for one, values in seeds.items()]
-    axes.set_ylim(span(extents, reach=math.inf))
     axes.set(title=f"{study.evaluated} accuracy (%)")
 
 
 def _speed(axes: Axes, study: Study, number: Number, table: pd.DataFrame) -> None:
-    """The first epoch whose training accuracy passes a level; of one series up to three levels that its reference passes."""
-    first = table[table["measure"] == "first_epoch"]
-    highest = judged_level(table, number.series[0].reference)
-    passed = [level for level in sorted(first["level"].dropna().unique()) if highest is not None and level <= highest]
-    levels = (
-        passed[-1:] if len(number.series) > 1 else sorted({*passed[:1], *passed[len(passed) // 2 :][:1], *passed[-1:]})
+    """The first epoch whose training accuracy passes the highest level that the reference passes with each seed."""
+    level = judged_level(table, number.series[0].reference)
+    own = table[(table["measure"] == "first_epoch") & (table["level"] == level)].set_index("variant")
+    unreached = {name for name, row in own.iterrows() if row["reached"] < row["n"]}
+    _draw(axes, study, number, _means(own), hollow=unreached)
+    said = (
+        f"first epoch above {level} % training accuracy"
+        if level
+        else "no level is passed by each seed of the reference"
     )
-    ends: dict[float, str] = {}
-    for level in levels:
-        own = first[first["level"] == level].set_index("variant")
-        unreached = {name for name, row in own.iterrows() if row["reached"] < row["n"]}
-        _draw(axes, study, number, _means(own), 0.0, filled=True, hollow=unreached)
-        if len(number.series) == 1:
-            height = float(own.loc[list(number.series[0].values)[-1], "mean"])
-            ends[height] = f"{ends[height]}, {level:.0f}" if height in ends else f"{level:.0f}"
-    said = f"{levels[-1]:.0f} % training accuracy" if len(levels) == 1 else "... training accuracy"
-    axes.set(
-        title=f"speed: first epoch above {said}"
-        if levels
-        else "speed: no level is passed by each seed of the reference"
-    )
+    axes.set(title=f"speed: {said}")
     axes.set_ylim(0, max(axes.get_ylim()[1], 2))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    for height, text in _apart(ends, 0.16 * axes.get_ylim()[1]).items():
-        place = (number.values[-1], height)
-        axes.annotate(f"{text} %", place, (8, 0), textcoords="offset points", va="center", fontsize=8.6)
-
-
-def _apart(labels: dict[float, str], least: float) -> dict[float, str]:
-    """Labels at their heights; those that are nearer to each other than `least` as one between them."""
-    heights = sorted(labels)
-    for low, high in pairwise(heights):
-        if high - low < least:
-            both = {(low + high) / 2: f"{labels[low]}, {labels[high]}"}
-            return _apart({height: labels[height] for height in heights if height not in (low, high)} | both, least)
-    return labels
 
 
 def _measure(axes: Axes, study: Study, number: Number, table: pd.DataFrame, measure: str) -> None:
-    own = table[table["measure"] == measure].set_index("variant")
-    _draw(axes, study, number, _means(own), 0.0, filled=True)
+    _draw(axes, study, number, _means(table[table["measure"] == measure].set_index("variant")))
     epochs = min(SWING, study.epochs)
     titles = {
         "swing": f"swing of {study.evaluated} accuracy from epoch to epoch (points, last {epochs} epochs)",
         "gap": f"training less {study.evaluated} accuracy (points)",
-        "train_accuracy": "training accuracy, last epochs (%)",
     }
     axes.set(title=titles[measure])
     few_ticks(axes.yaxis)
@@ -176,46 +142,28 @@ def _measure(axes: Axes, study: Study, number: Number, table: pd.DataFrame, meas
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
 
 
-def _published(axes: Axes, reported: dict[float, float]) -> None:
-    axes.plot(list(reported), list(reported.values()), linestyle="--", **TREND)
-    axes.scatter(list(reported), list(reported.values()), clip_on=False, **PUBLISHED)
-    axes.set_ylim(span([(value, value) for value in reported.values()], reach=math.inf))
-    axes.set(title="published: accuracy, one run each, best epoch (%)")
-
-
 # -- parts of a panel --------------------------------------------------------------------------------------------------
 
 
-def _draw(
-    axes: Axes,
-    study: Study,
-    number: Number,
-    means: Means,
-    shift: float,
-    *,
-    filled: bool,
-    hollow: Sequence[str] | set[str] = (),
-) -> None:
-    """The series in one panel, each with a line through its means and an interval at each."""
+def _draw(axes: Axes, study: Study, number: Number, means: Means, hollow: Set[str] = frozenset()) -> None:
+    """The series in one panel, each with a line through its means and an interval at each; of what has no mean nothing."""
     many, looks = len(number.series) > 1, _looks(study, number)
     for index, one in enumerate(number.series):
-        offset = shift + (1.2 * (index - (len(number.series) - 1) / 2) if many else 0.0)
+        offset = 1.2 * (index - (len(number.series) - 1) / 2) if many else 0.0
         places = {name: number.beside(value, offset) for name, value in one.values.items() if name in means}
         line = (
             {"color": looks[index]["color"], "linestyle": looks[index]["linestyle"], "linewidth": 1.2}
             if many
             else TREND
         )
-        axes.plot(
-            list(places.values()), [means[name][1] for name in places], **line | ({} if filled else {"linestyle": "--"})
-        )
+        axes.plot(list(places.values()), [means[name][1] for name in places], **line)
         for name, place in places.items():
             low, mean, high = means[name]
             colour = looks[index]["color"] if many else colour_of(study, name)
             axes.vlines(
                 place, low, high, color=colour, linewidth=0.9 if many else 1.8, alpha=0.6 if many else 1, zorder=3
             )
-            face = colour if filled and name not in hollow else "white"
+            face = "white" if name in hollow else colour
             axes.scatter(
                 [place], [mean], s=18 if many else 40, facecolors=face, edgecolors=colour, linewidths=1.3, zorder=4
             )
@@ -225,6 +173,7 @@ def _draw(
 
 def _means(rows: pd.DataFrame) -> Means:
     """An interval without ends, of a single seed, is the mean itself."""
+    rows = rows.dropna(subset="mean")
     filled = rows.assign(low=rows["low"].fillna(rows["mean"]), high=rows["high"].fillna(rows["mean"]))
     return {name: (row["low"], row["mean"], row["high"]) for name, row in filled.iterrows()}
 
@@ -248,14 +197,6 @@ def _series_name(one: Series) -> str:
     return ", ".join(
         str(value) if key in ("kind", "model") else f"{number_name(key)} {value}" for key, value in said.items()
     )
-
-
-def _reported(study: Study, number: Number) -> dict[float, float]:
-    """The published accuracies in percent, by the number."""
-    found = {
-        value: 100 * published.accuracy(study, name) for one in number.series for name, value in one.values.items()
-    }
-    return {value: accuracy for value, accuracy in sorted(found.items()) if math.isfinite(accuracy)}
 
 
 def _ticks(axes: Axes, number: Number, inches: float) -> None:
