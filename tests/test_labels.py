@@ -92,6 +92,31 @@ def test_words_hold_for_the_settings_beside_them(overlay: Any, expected: list[st
     assert (labels(asked), [claim.text for claim in asked.claims]) == (labels(study), [c.text for c in study.claims])
 
 
+def test_a_title_and_a_scale_hold_for_the_protocol_and_images_that_they_were_written_for(tmp_path: Path):
+    words = {"title": "At width 8", "scale": "width 8 instead of 64"}
+    written(tmp_path, "base.yaml", **BASE | words | {"protocol": {"width": 8}})
+    for overlay, holds in (
+        ({}, True),
+        ({"study": "mine", "seeds": [5], "variants": {"three": {"width": 4}}, "protocol": {"device": "cpu"}}, True),
+        ({"protocol": {"width": 16}}, False),
+        ({"data": {"images_per_class": 20}}, False),
+    ):
+        for study in (
+            read_study(tmp_path / "base.yaml", overlay),
+            read_study(written(tmp_path, "top.yaml", extends="base.yaml", **overlay)),
+        ):
+            assert ((study.title, study.scale) == tuple(words.values())) is holds
+            assert holds or (study.title, study.scale.partition(",")[0]) == ("base", f"width {study.protocol.width}")
+
+
+def test_a_margin_that_a_text_names_is_the_studys(tmp_path: Path):
+    claim = {"id": "a", "text": "Within 0.3 points", "test": "negligible", "variant": "two", "than": "one"}
+    written(tmp_path, "base.yaml", **BASE | {"margin": 0.3, "claims": [claim]})
+    assert read_study(tmp_path / "base.yaml").claims[0].text == "Within 0.3 points"
+    changed = read_study(tmp_path / "base.yaml", {"margin": 1})
+    assert changed.claims[0].text == "twice as wide is equivalent to a rate of 0.01"
+
+
 def test_a_label_says_all_that_sets_a_variant_apart():
     study = own(
         protocol={"schedule_epochs": 50},

@@ -136,16 +136,35 @@ def claim_text(claim: Claim, variants: Mapping[str, Variant], endpoint: str, sou
 def _text_holds(text: str, names: list[str], source: Source) -> bool:
     """Whether a claim's text is still about its variants.
 
-    It is not where a later file changes one of them, or changes in the protocol a number that the text names.
+    It is not where a later file changes one of them, or changes a number that the text names in the protocol, or as the study's margin.
     """
     numbers = {
         float(number) for number in re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?", re.sub(r"(?<=\d),(?=\d{3})", "", text))
     }
+    written = _when_written(("claims",), source)
+    if written is not None and written.get("margin") in numbers and written["margin"] != source.config.get("margin"):
+        return False
     for name in names:
         for before, is_own in _changed(("claims",), name, source).values():
             if is_own or (isinstance(before, int | float) and before in numbers):
                 return False
     return True
+
+
+# -- the study ---------------------------------------------------------------------------------------------------------
+
+
+def words_of(key: str, source: Source) -> str | None:
+    """A study's title or scale as a file has it, where protocol and images are still those that it was written for; else None."""
+    written, text = _when_written((key,), source), at(source.config, (key,))
+    holds = written is None or _conditions(written) == _conditions(source.config)
+    return text if holds and isinstance(text, str) else None
+
+
+def _conditions(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    data = _mapping(config, "data")
+    kept = ("source", "dataset", "checksum", "images_per_class", "validation_per_class")
+    return [_settings(config, "")[0], {key: data.get(key) for key in kept}]
 
 
 # -- what later files change -------------------------------------------------------------------------------------------

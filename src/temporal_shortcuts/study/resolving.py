@@ -12,7 +12,7 @@ from temporal_shortcuts.study.checks import check, check_known, check_shortcut, 
 from temporal_shortcuts.study.declared import Data, Grid, Protocol, Running, Settings, Shortcut, StudyKeys, VariantKeys
 from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.kinds import KINDS
-from temporal_shortcuts.study.labels import claim_text, labels
+from temporal_shortcuts.study.labels import claim_text, labels, words_of
 from temporal_shortcuts.study.model import Study, Variant
 from temporal_shortcuts.study.reading import Source, at, nearest
 from temporal_shortcuts.study.validation import declared
@@ -38,8 +38,8 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Stud
     data = keys.data.model_copy(update={"name": keys.data.name or image_set(keys.data).name})
     study = Study(
         keys.study,
-        keys.title or keys.study,
-        keys.scale or _scale(keys.protocol, data),
+        words_of("title", source) or keys.study,
+        words_of("scale", source) or _scale(keys.protocol, data),
         data,
         keys.protocol,
         keys.seeds,
