@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from temporal_shortcuts.study import kinds
 from temporal_shortcuts.training import shortcuts
 from temporal_shortcuts.training.numerics import generator
 from temporal_shortcuts.training.trainer import Trainer
@@ -220,7 +221,7 @@ def test_a_naive_implementation_of_a_candidate_agrees(benchmark: Trainer, kind: 
     ours = trainer.network.state_dict()
     assert [row["train_loss"] for row in trainer.rows] == pytest.approx(naive.losses, rel=1e-3, abs=0)
     assert distance(ours, naive.weights) < distance(ours, benchmark.network.state_dict()) / 10
-    if shortcuts.KINDS[kind].carries:
+    if shortcuts.class_of(kind).carries:
         carries = naive.carries(2, tiny.STEPS - 1)  # what a third full batch would have received
         naive.now = 2, tiny.STEPS - 2
         assert trainer.rows[-1]["test_accuracy_with_carry"] * 10 == naive.right(carries)
@@ -228,7 +229,7 @@ def test_a_naive_implementation_of_a_candidate_agrees(benchmark: Trainer, kind: 
         assert trainer.rows[-1]["test_accuracy_with_carry"] == trainer.rows[-1]["test_accuracy"]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in tiny.KINDS if shortcuts.KINDS[tiny.KINDS[kind]["kind"]].carries])
+@pytest.mark.parametrize("kind", [kind for kind in tiny.KINDS if shortcuts.class_of(tiny.KINDS[kind]["kind"]).carries])
 def test_evaluated_with_its_carry_an_image_is_judged_by_itself(kind: str) -> None:
     """Not by the images beside it in the batch, which are of its own class where a test set is sorted."""
     trainer = trainer_of(kind, 1)
@@ -357,3 +358,8 @@ def test_a_shortcut_keeps_no_graph_and_changes_no_input(kind: str) -> None:
     assert out.requires_grad
     assert not any(tensor.requires_grad for tensor in shortcut.state().values())
     assert torch.equal(x, kept)
+
+
+def test_each_kind_has_a_class_of_its_name_and_each_class_a_kind() -> None:
+    classes = {one for one in vars(shortcuts).values() if isinstance(one, type) and issubclass(one, shortcuts.Shortcut)}
+    assert {shortcuts.class_of(kind) for kind in kinds.KINDS} == classes - {shortcuts.Shortcut, shortcuts.Recorder}

@@ -372,27 +372,15 @@ class FreshOrder(Shortcut):
         self.stream = settings.get("stream", 1)
 
 
-KINDS: dict[str, type[Shortcut]] = {
-    "batch_res": BatchRes,
-    "epoch_res": EpochRes,
-    "mixed": Mixed,
-    "centred": Centred,
-    "matched": Matched,
-    "fading": Fading,
-    "same_class": SameClass,
-    "one_block": OneBlock,
-    "learnt": Learnt,
-    "same_image": SameImage,
-    "shuffled": Shuffled,
-    "noise": Noise,
-    "one_bit": OneBit,
-    "fresh_order": FreshOrder,
-}
+def class_of(kind: str) -> type[Shortcut]:
+    """The class of a kind of `study.kinds.KINDS`, which has its name: `same_class` is `SameClass`."""
+    found: type[Shortcut] = globals()["".join(word.capitalize() for word in kind.split("_"))]
+    return found
 
 
 def make(settings: Mapping[str, Any], seed: int, places: int) -> Shortcut:
     """The temporal shortcut that the settings (kind, strength, accounting) declare, in a network of so many places."""
-    return KINDS[settings["kind"]](settings, seed, places)
+    return class_of(settings["kind"])(settings, seed, places)
 
 
 def _add(kept: dict[str, Tensor], key: str, x: Tensor) -> None:
