@@ -57,6 +57,11 @@ def changed(folder: Path, change: Any) -> Path:
     resolved = json.loads((DEMO / "study.json").read_text())
     change(resolved)
     (folder / "study.json").write_text(json.dumps(resolved))
+    beside = sorted((DEMO / "records").rglob("*.json"))[0]  # of the test images, all say the same
+    first = load_resolved(folder / "study.json").runs[0]
+    path = (folder / first.record).with_suffix(".json")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(json.loads(beside.read_text()) | {"fingerprint": first.fingerprint}))
     return folder
 
 
@@ -172,11 +177,16 @@ def test_a_study_of_one_epoch_has_points_and_no_last_five(tmp_path: Path) -> Non
 def test_a_run_that_diverged_is_a_gap_and_not_a_number(tmp_path: Path) -> None:
     folder = changed(tmp_path / "diverged", lambda resolved: None)
     metrics = pd.read_csv(folder / "metrics.csv")
-    metrics.loc[(metrics["variant"] == "lr_0.1") & (metrics["epoch"] > 3), "train_loss"] = float("nan")
+    wild = (metrics["variant"] == "lr_0.1") & (metrics["epoch"] > 3)
+    metrics.loc[wild, ["train_loss", "test_accuracy"]] = [float("nan"), 0.9]
     metrics.to_csv(folder / "metrics.csv", index=False)
-    figure = content(write(folder, tmp_path / "diverged.html"))["curves"]["train loss"]
-    (line,) = [trace for trace in figure["data"] if trace["meta"] == "lr_0.1" and "fill" not in trace]
-    assert [value is None for value in line["y"]] == [False] * 3 + [True] * 7
+    drawn = content(write(folder, tmp_path / "diverged.html"))["curves"]
+    lines = {
+        name: next(one["y"] for one in drawn[name]["data"] if one["meta"] == "lr_0.1" and "fill" not in one)
+        for name in ("train loss", "test accuracy (%)")
+    }
+    assert [value is None for value in lines["train loss"]] == [False] * 3 + [True] * 7
+    assert lines["test accuracy (%)"][3:] == [10] * 7, "as it counts in the tables: one in ten classes"
 
 
 # -- in a browser ------------------------------------------------------------------------------------------------------
