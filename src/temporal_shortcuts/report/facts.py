@@ -13,6 +13,7 @@ from typing import Any
 
 from temporal_shortcuts.analysis import choice
 from temporal_shortcuts.analysis.endpoints import of_runs
+from temporal_shortcuts.analysis.moderation import WORDS as VARIANCES  # noqa: F401 (for templates)
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables, read_sidecar
 from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
