@@ -19,7 +19,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
-from synthetic import made_study
+from synthetic import made_study, tabulated
 
 from temporal_shortcuts.analysis import moderation
 from temporal_shortcuts.analysis.statistics import MOST_N, pairs_needed, pairs_to_decide, sign_flip_p
@@ -34,7 +34,9 @@ from temporal_shortcuts.analysis.verdicts import (
     why_not_tested,
 )
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.report import texts
 from temporal_shortcuts.study import Claim, Study
+from temporal_shortcuts.study.reading import read
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "statistics.md"
@@ -627,6 +629,37 @@ def test_the_declared_study_has_the_power_that_the_docs_state() -> None:
                 assert found[claim][verdict] / draws == pytest.approx(
                     rate, abs=slack(min(max(rate, 0.02), 0.98), draws) + 0.005
                 )
+
+
+@pytest.mark.parametrize(
+    ("seeds", "word", "said"),
+    [
+        (4, "moderated", "The test uses variances moderated by those of"),
+        (2, "too_few", "as there are too few comparisons"),
+    ],
+)
+def test_moderated_variances_and_stages_come_through_the_tables_to_the_page(
+    tmp_path: Path, seeds: int, word: str, said: str
+) -> None:
+    """The study recipes in six epochs, its later claims in a second stage: written, read back as they were, and said."""
+    claims = [
+        claim | {"stage": 1 + (index > 0)} for index, claim in enumerate(read(ROOT / "studies/recipes.yaml")["claims"])
+    ]
+    short = {"protocol": {"epochs": 6, "schedule_epochs": 6}, "seeds": list(range(seeds)), "claims": claims}
+    study, tables = tabulated(tmp_path, "recipes.yaml", short)
+    assert set(tables.comparisons["variances"]) == set(tables.claims["variances"]) == {word}
+    assert tables.claims["stage"].tolist() == [1] + [2] * 10
+    assert said in texts.page(study, tables, tmp_path)
+    first, *later = tables.claims.to_dict("records")
+    assert (tables.comparisons["df"] > seeds - 1).all() == (seeds == 4)
+    reason = why_not_tested(later[0])
+    assert reason == (
+        "2 of 3 seeds"
+        if seeds == 2
+        else ""
+        if first["verdict"] != "undecided"
+        else "a claim of an earlier stage is open"
+    )
 
 
 # A table of arms ------------------------------------------------------------------------------------------------------
