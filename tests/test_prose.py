@@ -63,7 +63,7 @@ def test_numbers_are_those_of_the_tables(results):
         'value("decide", "claims", "n", 0, id="lr_0.01_best")': "6",
     }
     for call, said in calls.items():
-        assert filled(f"a {{{{ {call} }}}} b", results) == f"a {said} b"
+        assert filled(f"a {{{{ {call} }}}} b", results) == f"a {said.replace(' ', chr(160))} b"
 
 
 def test_a_number_cannot_go_stale(results, capsys):

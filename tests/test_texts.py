@@ -39,6 +39,11 @@ def others(folder: Path) -> list[tuple[Study, Tables, Path]]:
     return [(*tabulated(folder / name, *given), folder / name) for name, given in overlays.items()]
 
 
+def written(*given: object) -> str:
+    """A study's page, with plain spaces for those at which no line may break."""
+    return texts.page(*given).replace("\N{NO-BREAK SPACE}", " ")
+
+
 def headline(text: str) -> str:
     return text.split("\n\n")[1]
 
@@ -55,7 +60,7 @@ def test_no_text_of_a_study_with_validation_images_speaks_of_test_images(tmp_pat
             study, tables = tabulated(folder, overlay, {"data": data})
             page.write_page(study, tables, folder, folder / "page.html")
             shown = re.sub(r"<script>.*?</script>", "", (folder / "page.html").read_text(), count=1, flags=re.DOTALL)
-            text = texts.page(study, tables, folder) + shown
+            text = written(study, tables, folder) + shown
             wrong = {"test": "validation", "validation": r"\b[Tt]est (accuracy|images?|set|loss)|\| test\b"}
             found = re.search(wrong[name], text)
             assert not found, text[max(0, found.start() - 80) : found.end() + 80]
@@ -81,14 +86,14 @@ def test_every_decimal_in_a_text_is_in_a_table(small):
     known |= {f"{100 * tables.test_set.chance_limit:.2f}"}
     epochs = tables.varied["learning_rate"][["mean", "low", "high"]].to_numpy(float).ravel()
     known |= {f"{abs(value):.1f}" for value in epochs}
-    found = set(re.findall(r"\d+\.\d+", re.sub(r"\]\([^)]*\)", "]", texts.page(study, tables, folder))))
+    found = set(re.findall(r"\d+\.\d+", re.sub(r"\]\([^)]*\)", "]", written(study, tables, folder))))
     assert len(found) > 30
     assert found <= known
 
 
 def test_no_text_lets_a_missing_number_show_and_no_table_is_wide(small, others):
     for study, tables, folder in (small, *others):
-        text = texts.page(study, tables, folder)
+        text = written(study, tables, folder)
         assert not re.search(r"\bnan\b|\bNone\b|<NA>|Undefined|\binf\b", text), study.name
         assert "  " not in text.replace("\n  ", "\n")
         for row in re.findall(r"^\|.*\|$", text, re.MULTILINE):
@@ -115,7 +120,7 @@ def test_formats():
 def test_the_headline_is_the_main_claim_with_its_verdict_numbers_and_scale(small):
     study, tables, folder = small
     for verdict in ("supported", "contradicted", "negligible", "undecided"):
-        said = headline(texts.page(study, changed(tables, verdict=verdict, needed_n=12345), folder))
+        said = headline(written(study, changed(tables, verdict=verdict, needed_n=12345), folder))
         assert said.startswith(f"**“Late batch_res beats the baseline”: {verdict}.** ")
     row = tables.claims.set_index("id").loc["batch_res_late_gain"]
     assert texts.evidence(dict(row)) in said
@@ -127,11 +132,11 @@ def test_the_headline_has_the_reports_measure_and_the_control_of_the_same_onset_
     study, tables, folder = small
     rows = tables.comparisons.set_index(["endpoint", "variant"])
     best, control = rows.loc[("best", "batch_res_late")], rows.loc[("last5", "null_arm")]
-    said = headline(texts.page(study, tables, folder))
+    said = headline(written(study, tables, folder))
     for row, words in ((best, "best epoch "), (control, "A/A control: ")):
         assert words + numbers.difference(row["mean_difference"], row["t_low"], row["t_high"]) in said
     earlier = tabulated(tmp_path, SMALL, AS_PUBLISHED, {"variants": {"null_arm": {"shortcut": {"onset": 5}}}})
-    assert "A/A control:" not in texts.page(*earlier, tmp_path), "another onset is no yardstick"
+    assert "A/A control:" not in written(*earlier, tmp_path), "another onset is no yardstick"
 
 
 def test_an_exploring_study_says_what_its_candidates_came_to(tmp_path):
@@ -139,7 +144,7 @@ def test_an_exploring_study_says_what_its_candidates_came_to(tmp_path):
     explored = {"confirm": confirm, "data": {"validation_per_class": 100}}
     study, tables = tabulated(tmp_path, SWEEP, explored)
     found = facts.chosen(study, tables)
-    said = headline(texts.page(study, tables, tmp_path))
+    said = headline(written(study, tables, tmp_path))
     assert said.startswith(f"**{found['better']} of 8 candidates are significantly better than “")
     assert f"Chosen to be confirmed: “{study.variants[found['variant']].label}”" in said
 
@@ -147,14 +152,14 @@ def test_an_exploring_study_says_what_its_candidates_came_to(tmp_path):
 def test_a_study_without_claims_says_how_many_differences_are_significant(others):
     study, tables, folder = next(given for given in others if given[0].name == "sweep")
     family = tables.comparisons.query("endpoint == 'last5' and not null_arm")
-    assert headline(texts.page(study, tables, folder)).startswith(
+    assert headline(written(study, tables, folder)).startswith(
         f"**{(family['p_holm'] <= 0.05).sum()} of {len(family)} differences are significant after Holm's correction.** "
     )
 
 
 def test_too_few_seeds_are_said_in_one_way_and_no_needed_n_beside_it(others):
     study, tables, folder = next(given for given in others if given[0].name == "alone")
-    text = texts.page(study, tables, folder)
+    text = written(study, tables, folder)
     assert text.count("| not tested: 1 of 3 seeds |") == len(tables.claims)
     assert "n ≥" not in text
     assert f"Claims: {len(tables.claims)} not tested." in text
@@ -163,7 +168,7 @@ def test_too_few_seeds_are_said_in_one_way_and_no_needed_n_beside_it(others):
 @pytest.mark.parametrize("verdict", ["supported", "contradicted", "negligible", "undecided"])
 def test_the_table_of_verdicts_follows_the_verdict_column(small, verdict):
     study, tables, folder = small
-    text = texts.page(study, changed(tables, verdict=verdict, needed_n=12345), folder).partition("## All variants")[0]
+    text = written(study, changed(tables, verdict=verdict, needed_n=12345), folder).partition("## All variants")[0]
     n = len(tables.claims)
     assert f"Claims: {n} {verdict}." in text
     assert text.count("would need n ≥ 12,345") == (n if verdict == "undecided" else 0)
@@ -174,7 +179,7 @@ def test_a_claim_shows_the_accuracies_that_its_difference_comes_from(small):
     study, tables, folder = small
     runs = tables.runs.pivot(index="seed", columns="variant", values="last5").mean()
     ours = f"{numbers.percent(runs['batch_res_late'])} against {numbers.percent(runs['benchmark'])}"
-    assert f"| Late batch_res beats the baseline | 92.05 % against 91.98 % | {ours} | " in texts.page(
+    assert f"| Late batch_res beats the baseline | 92.05 % against 91.98 % | {ours} | " in written(
         study, tables, folder
     )
 
@@ -185,10 +190,10 @@ def test_a_margin_and_a_claims_own_endpoint_are_said(small):
     own = changed(
         tables, endpoint=["best", *[""] * (len(tables.claims) - 1)], margin=[1.0, *[0.3] * (len(tables.claims) - 1)]
     )
-    text = texts.page(study, own, folder)
+    text = written(study, own, folder)
     assert "within the margin (±1.00, ±0.30 points)" in text
     assert "% (best epoch) |" in text
-    assert "within the margin" not in texts.page(study, tables, folder)
+    assert "within the margin" not in written(study, tables, folder)
 
 
 def test_that_the_primary_endpoint_says_the_opposite_of_a_verdict_stands_in_its_row(small):
@@ -201,7 +206,7 @@ def test_that_the_primary_endpoint_says_the_opposite_of_a_verdict_stands_in_its_
     said = "| **supported**; reversed by last 5 epochs: learning rate 0.1 +1.50 [+1.00, +2.00] from baseline"
     for p_holm, is_said in ((0.01, True), (0.2, False)):
         comparisons.loc[ours, "p_holm"] = p_holm
-        text = texts.page(study, replace(tables, claims=claims, comparisons=comparisons), folder)
+        text = written(study, replace(tables, claims=claims, comparisons=comparisons), folder)
         assert (said in text) is is_said
 
 
@@ -242,7 +247,7 @@ def test_texts_say_how_many_epochs_were_averaged(tmp_path, epochs, said):
     late = dict.fromkeys(("batch_res_late", "epoch_res_late", "null_arm"))
     claims = [claim for claim in study_of().claims if "late" not in str(claim)]
     overlay = {"protocol": {"epochs": epochs}, "variants": late, "claims": claims}
-    text = texts.page(*tabulated(tmp_path, SMALL, overlay), tmp_path)
+    text = written(*tabulated(tmp_path, SMALL, overlay), tmp_path)
     assert said in text
     assert ("last 5 epochs" in text) == (epochs == 9)
     assert f"from epoch to epoch over the last {epochs}." in text
@@ -257,7 +262,7 @@ def test_chance_stands_beside_the_accuracies(others):
         TestSet(10_000, 10, 0.1): "Chance is 10.00 %; of 10,000 images, up to 10.94 % counts as at chance.",
     }
     for test_set, sentence in said.items():
-        assert sentence in texts.page(study, replace(tables, test_set=test_set), folder)
+        assert sentence in written(study, replace(tables, test_set=test_set), folder)
 
 
 def test_what_was_declared_before_the_runs_is_said_as_far_as_it_is_known(tmp_path):
@@ -273,7 +278,7 @@ def test_what_was_declared_before_the_runs_is_said_as_far_as_it_is_known(tmp_pat
             declared.write_text(json.dumps(declaration.declaration(before)))
         else:
             declared.unlink(missing_ok=True)
-        text = texts.page(now, tables, tmp_path)
+        text = written(now, tables, tmp_path)
         assert words in text
         assert "written down before" not in text
 
@@ -297,7 +302,7 @@ def test_labels_are_text_in_every_text(tmp_path):
         }
     ]
     study, tables = tabulated(tmp_path, SMALL, marked, {"variants": variants, "claims": claims})
-    text = texts.page(study, tables, tmp_path)
+    text = written(study, tables, tmp_path)
     shown = markdown.escape(HOSTILE)
     assert text.count(shown) > 10
     assert HOSTILE not in text
@@ -343,8 +348,8 @@ def test_what_each_way_of_evaluating_changes_stands_in_one_table(folder, small):
     assert rows["batch_res_late"]["training"] == pytest.approx(expected)
     cells = [rows["batch_res_late"][way] for way in facts.WAYS]
     said = [numbers.difference(cell["mean_difference"], cell["t_low"], cell["t_high"]) for cell in cells]
-    assert f"| {numbers.points(expected)} | {' | '.join(said)} |" in texts.page(study, tables, folder / "why")
-    assert "## What each evaluation changes" not in texts.page(*small)
+    assert f"| {numbers.points(expected)} | {' | '.join(said)} |" in written(study, tables, folder / "why")
+    assert "## What each evaluation changes" not in written(*small)
 
 
 def test_what_a_carry_amounts_to(others):
@@ -356,18 +361,18 @@ def test_what_a_carry_amounts_to(others):
     metrics.loc[(metrics["variant"] == "epoch_res_published") & (metrics["epoch"] == 3), "train_accuracy"] = 0.9
     row = facts.carried(study, replace(tables, metrics=metrics))[-1]
     assert (row["variant"], row["highest"], row["highest_epoch"]) == ("epoch_res_published", pytest.approx(0.9), 3)
-    assert "90.00 % (epoch 3)" in texts.page(study, replace(tables, metrics=metrics), folder)
+    assert "90.00 % (epoch 3)" in written(study, replace(tables, metrics=metrics), folder)
 
 
 def test_several_environments_are_said(small, tmp_path):
     study, tables = tabulated(tmp_path, SMALL)
-    text = texts.page(study, tables, tmp_path)
+    text = written(study, tables, tmp_path)
     assert "one environment" in text
     path = (tmp_path / study.runs[0].record).with_suffix(".json")
     sidecar = json.loads(path.read_text())
     sidecar["environments"].append(sidecar["environments"][0] | {"processor": "another processor"})
     path.write_text(json.dumps(sidecar | {"forced": True}))
-    text = texts.page(study, tables, tmp_path)
+    text = written(study, tables, tmp_path)
     assert "The records come from 2 environments" in text
     assert "another processor" in text
     assert "Forced to go on in another environment than they began in: 1." in text
@@ -375,7 +380,7 @@ def test_several_environments_are_said(small, tmp_path):
 
 def test_shared_epochs_are_counted(small):
     study, tables, folder = small
-    text = texts.page(study, tables, folder)
+    text = written(study, tables, folder)
     shown, trained = 50 * len(study.runs), study.epochs_trained
     assert f"Runs: {len(study.runs)}; epochs shown {shown:,}, trained {trained:,}, since" in text
 
@@ -388,7 +393,7 @@ def test_the_program_writes_the_page_and_its_links_lead_somewhere(small, tmp_pat
     text = tmp_path / "small.md"
     text.write_text('It scores {{ accuracy("small", "benchmark", "last5") }}, see [the docs](docs/method.md).\n')
     assert run_program("readme", "--study", folder / "study.json", "--text", text) == 0
-    made = (folder / "README.md").read_text()
+    made = (folder / "README.md").read_text().replace("\N{NO-BREAK SPACE}", " ")
     mean = facts.rows_of(Tables.read(folder, study).summary)[0]["last5_mean"]
     assert f"It scores {numbers.percent(mean)}, see [the docs](" in made
     there = {str(path.relative_to(folder)) for path in folder.rglob("*")} | {

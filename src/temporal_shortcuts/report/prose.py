@@ -92,7 +92,8 @@ class Numbers:
     def evaluate(self, call: str) -> str:
         """What a call gives. Raises `UserError`."""
         try:
-            return str(self._environment.compile_expression(call, undefined_to_none=False)())
+            said = str(self._environment.compile_expression(call, undefined_to_none=False)())
+            return said.replace(" ", "\N{NO-BREAK SPACE}")  # no line and no cell breaks a number
         except TemplateError as problem:
             function = call.strip().partition("(")[0]
             known = f"{nearest(function, list(self._functions))}; there are {', '.join(self._functions)}."
@@ -154,18 +155,20 @@ class Numbers:
         self._claim(study, claim, expected)
         return ""
 
-    def value(self, study: str, table: str, column: str, decimals: int = 2, sign: bool = False, **where: str) -> str:
+    def value(
+        self, study: str, table: str, column: str, decimals: int = 2, /, *, sign: bool = False, **where: str
+    ) -> str:
         """A number of any table, of the one row that has these values: value("decide", "claims", "n", 0, id="gain")."""
         number = self._number(study, table, column, **where)
         return f"{number:+.{decimals}f}".replace("-", numbers.MINUS) if sign else numbers.plain(number, decimals)
 
-    def estimate(self, study: str, table: str, column: str, low: str, high: str, **where: str) -> str:
+    def estimate(self, study: str, table: str, column: str, low: str, high: str, /, **where: str) -> str:
         """Three numbers of one row, with signs: +1.13 [+0.61, +1.64]."""
         return numbers.difference(*(self._number(study, table, name, **where) for name in (column, low, high)))
 
-    def count(self, study: str, table: str, expected: int | None = None, **where: str) -> str:
+    def count(self, study: str, table: str, expected: int | None = None, /, **where: str) -> str:
         """How many rows have these values, or numbers on this side: count("explore", "comparisons", 3, p_holm="<= 0.05")."""
-        n = len(self._rows(study, table, at_least=0, **where))
+        n = len(self._rows(study, table, 0, **where))
         if expected not in (None, n):
             raise UserError(
                 f"{expected} rows of {table}.csv of {study} are expected to have {_said(where)}, but {n} have."
@@ -202,7 +205,7 @@ class Numbers:
             raise UserError(f"the claim {claim} of {study} is expected to be {expected}, but it is {row['verdict']}.")
         return row
 
-    def _number(self, study: str, table: str, column: str, **where: str) -> float:
+    def _number(self, study: str, table: str, column: str, /, **where: str) -> float:
         (row,) = self._one(study, table, **where)
         if column not in row:
             raise UserError(f"{table}.csv of {study} has no column {column!r}{nearest(column, list(row))}.")
@@ -211,13 +214,13 @@ class Numbers:
         except ValueError:
             raise UserError(f"{column} in {table}.csv of {study} is {row[column]!r}, which is no number.") from None
 
-    def _one(self, study: str, table: str, **where: str) -> list[Row]:
+    def _one(self, study: str, table: str, /, **where: str) -> list[Row]:
         rows = self._rows(study, table, **where)
         if len(rows) > 1:
             raise UserError(f"{table}.csv of {study} has {len(rows)} rows with {_said(where)}; name more columns.")
         return rows
 
-    def _rows(self, study: str, table: str, at_least: int = 1, **where: str) -> list[Row]:
+    def _rows(self, study: str, table: str, at_least: int = 1, /, **where: str) -> list[Row]:
         rows = all_ = self._table(study, table)
         for column, wanted in where.items():
             if all_ and column not in all_[0]:

@@ -43,6 +43,9 @@ from temporal_shortcuts.study.outputs import (
 )
 from temporal_shortcuts.study.varied import varied
 
+_WITHIN = re.compile(r"(?<=\d) (?=[%±\[])|(?<=±) (?=\d)|(?<=\d,) (?=[+\N{MINUS SIGN}\d]\S*\])")
+"""Spaces within a number and its interval, at which no cell of a table may break."""
+
 
 def evidence(claim: dict[str, Any], unit: str = " points") -> str:
     """A claim's estimate with its interval: an accuracy for `fails_to_converge`, else a difference in points."""
@@ -56,6 +59,7 @@ def rendered(template: str, context: Mapping[str, Any]) -> str:
     """A template's text, without spaces at the ends of lines and with one empty line at most between paragraphs."""
     text = _environment().get_template(template).render(context)
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^\|.*", lambda row: _WITHIN.sub("\N{NO-BREAK SPACE}", row[0]), text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
