@@ -72,6 +72,7 @@ def test_the_summary_fits_eighty_columns() -> None:
     assert max(map(len, lines)) <= 80
     for label in ("epoch_res from the start", "epoch_res after 8 epochs"):
         assert any(label in line for line in lines), lines
+    assert "chance: 14.48 %" in " ".join(" ".join(lines).split()), "since its classes are not equal"
 
 
 def test_many_failures_are_cut_short(capsys: pytest.CaptureFixture[str]) -> None:

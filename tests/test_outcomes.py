@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from temporal_shortcuts.analysis import endpoints, outcomes
 from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.analysis.verdicts import verdicts
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.report import wording
+from temporal_shortcuts.study.declared import ClaimEndpoint
+from temporal_shortcuts.study.endpoints import NAMES
 
 
 def metrics(**runs: dict[str, list[float]]) -> pd.DataFrame:
@@ -147,3 +150,10 @@ def test_scale_width32_claims_the_mismatch_at_the_second_stage() -> None:
         ("batch_res_late", "negligible", 2),
         ("epoch_res_late", "negligible", 2),
     ]
+
+
+def test_every_endpoint_has_words_in_texts_and_tables() -> None:
+    study = study_of("scale_width32.yaml")
+    for name in NAMES:
+        assert wording.endpoint(study, name) != name != wording.endpoint_head(study, name)
+    assert set(get_args(ClaimEndpoint)) == set(NAMES)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Segment, Study, ladder, resolve
 from temporal_shortcuts.study.checks import check_full_batches
-from temporal_shortcuts.study.columns import COLUMNS
+from temporal_shortcuts.study.columns import ordered
 from temporal_shortcuts.study.reading import merged, read
 from temporal_shortcuts.training import numerics
 
@@ -109,7 +109,7 @@ def train(
     check_full_batches(declared, len(opened.train_images))
     train_segment(segment, opened, folder, None, output)
     rows = pd.DataFrame(read_facts(output)["rows"])
-    record = rows[[*COLUMNS, *rows.columns.difference(COLUMNS)]]
+    record = rows[ordered(rows.columns)]
     record.attrs |= {"fingerprint": segment.fingerprint_at(segment.stop), "state": str(output)}
     return record
 

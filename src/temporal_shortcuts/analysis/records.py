@@ -22,7 +22,7 @@ import numpy as np
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study
-from temporal_shortcuts.study.columns import COLUMNS, columns_of
+from temporal_shortcuts.study.columns import COLUMNS, columns_of, ordered
 from temporal_shortcuts.study.segments import evaluated_images
 from temporal_shortcuts.training.states import Damaged, read_facts, read_state
 
@@ -168,7 +168,7 @@ def correct_images(path: Path) -> np.ndarray:
 
 
 def _rows(rows: list[dict[str, Any]]) -> str:
-    columns = [*COLUMNS, *sorted(set().union(*rows) - set(COLUMNS))]
+    columns = ordered(set().union(*rows))
     lines = [",".join(columns)]
     lines += [",".join(repr(row.get(column, math.nan)) for column in columns) for row in rows]
     return "\n".join(lines) + "\n"

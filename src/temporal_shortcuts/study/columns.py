@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,4 +26,9 @@ def columns_of(trajectory: Trajectory) -> list[str]:
     """The columns of a run's record. Those of averaged weights are nan before there are any (docs/method.md)."""
     more = (WITH_CARRY, *(() if trajectory.average_from is None else AVERAGED))
     carries = trajectory.settings["evaluate_with_carry"]
-    return [*COLUMNS, *sorted(name for name in more if carries or "carry" not in name)]
+    return ordered({*COLUMNS, *(name for name in more if carries or "carry" not in name)})
+
+
+def ordered(columns: Iterable[str]) -> list[str]:
+    """A record's columns in their order: those that every record has, and the others by name."""
+    return [*COLUMNS, *sorted(set(columns) - set(COLUMNS))]

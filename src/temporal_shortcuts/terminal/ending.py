@@ -96,15 +96,18 @@ def _reason(log: Path) -> str:
 
 def summary(study: Study, results: Path) -> Table:
     """summary.csv for a terminal, with the study's scale."""
-    from temporal_shortcuts.analysis.tables import read_table
-    from temporal_shortcuts.report import wording
+    from temporal_shortcuts.analysis.tables import read_table, test_set_of
+    from temporal_shortcuts.report import numbers, wording
     from temporal_shortcuts.study import published
 
-    primary = study.endpoint
+    primary, test_set = study.endpoint, test_set_of(study, results)
+    guessed = (
+        "" if test_set.is_balanced else f"; chance: {numbers.percent(test_set.chance)}, the share of the largest class"
+    )
     title = f"{study.name}: {study.evaluated} accuracy, {wording.endpoint(study, primary)}, in percent"
     table = Table(
         title=title,
-        caption=Text(study.scale),
+        caption=Text(study.scale + guessed),
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
