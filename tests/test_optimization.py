@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
+from temporal_shortcuts.study.declared import Settings
 from temporal_shortcuts.study.schedules import learning_rate
 from temporal_shortcuts.training import optimization
 
@@ -29,7 +30,7 @@ def test_a_rate_is_that_of_torchs_scheduler(schedule: str) -> None:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     scheduler = schedulers(optimizer)[schedule]()
     for epoch in range(EPOCHS):
-        settings = {"learning_rate": 0.1, "schedule_epochs": EPOCHS, "schedule": schedule}
+        settings = Settings(learning_rate=0.1, schedule_epochs=EPOCHS, schedule=schedule)
         assert learning_rate(settings, epoch) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12), epoch
         optimizer.step()
         scheduler.step()
@@ -51,13 +52,13 @@ def test_steps_are_those_of_torchs_optimiser_also_after_a_resume(name: str) -> N
     start = {"a": torch.randn(3, 4, generator=generator), "b": torch.randn(5, generator=generator)}
     ours = {key: value.clone() for key, value in start.items()}
     theirs = [value.clone().requires_grad_() for value in start.values()]
-    mine, torchs = optimization.make(ours, {"optimizer": name, **SETTINGS}), CLASSES[name](theirs)
+    mine, torchs = optimization.make(ours, Settings(optimizer=name, **SETTINGS)), CLASSES[name](theirs)
     for step in range(6):
         gradients = [torch.randn(value.shape, generator=generator) for value in theirs]
         for parameter, other, gradient in zip(ours.values(), theirs, gradients, strict=True):
             parameter.grad, other.grad = gradient.clone(), gradient.clone()
         if step == 3:
-            again = optimization.make(ours, {"optimizer": name, **SETTINGS})
+            again = optimization.make(ours, Settings(optimizer=name, **SETTINGS))
             again.load({key: value.clone() for key, value in mine.state().items()})
             mine = again
         mine.step(0.05)

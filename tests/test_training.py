@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from temporal_shortcuts.analysis import records
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.declared import Settings
 from temporal_shortcuts.training import numerics
 from temporal_shortcuts.training.states import read_facts, read_state
 from temporal_shortcuts.training.trainer import Batches, learning_rate, weights_hash
@@ -34,7 +35,7 @@ class Killed(Exception):
 
 def test_the_learning_rate_is_cosine_annealing_in_closed_form() -> None:
     """Against the recursion that schedulers run; the published run ends at a factor of 0.854."""
-    settings, rate = {"learning_rate": 0.01, "schedule_epochs": 200}, 0.01
+    settings, rate = Settings(learning_rate=0.01, schedule_epochs=200), 0.01
     for epoch in range(200):
         assert learning_rate(settings, epoch) == pytest.approx(rate, rel=1e-9)
         rate *= (1 + math.cos(math.pi * (epoch + 1) / 200)) / (1 + math.cos(math.pi * epoch / 200))
@@ -76,8 +77,7 @@ def test_a_step_is_sgd_with_momentum_and_weight_decay_at_the_epochs_rate(momentu
 
 def batches_of(seed: int = 0, n: int = 50, **settings: Any) -> tuple[Batches, Any]:
     images = tiny.images_of_noise(n)
-    settings = {"batch_size": 16, "augmentation": {"crop_padding": 4, "flip": True}} | settings
-    return Batches(images, settings, seed, torch.device("cpu")), images
+    return Batches(images, Settings.model_validate({"batch_size": 16} | settings), seed, torch.device("cpu")), images
 
 
 def normalised(pixels: np.ndarray) -> np.ndarray:
@@ -196,7 +196,7 @@ def test_a_diverged_run_goes_on_as_nan_at_chance(diverged: tuple[Study, dict[str
         assert [math.isnan(row["train_loss"]) for row in rows] == [False, False, True, True, True]
         for row in rows[2:]:
             assert row["test_accuracy"] == row["test_accuracy_with_carry"] == 0.1
-            assert row["learning_rate"] == learning_rate(study.resolved["protocol"], row["epoch"] - 1)
+            assert row["learning_rate"] == learning_rate(study.protocol, row["epoch"] - 1)
         run = tiny.run_of(study, name)
         records.write(run, state, tmp_path)
         lines = [line.split(",") for line in (tmp_path / run.record).read_text().splitlines()]

@@ -6,12 +6,13 @@ An optimiser's state is a few tensors a parameter, and its rate a closed form of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
+
+from temporal_shortcuts.study.declared import Settings
 
 BETA2, EPSILON = 0.999, 1e-8
 """AdamW's, as torch and the paper (Loshchilov and Hutter, 2019) have them; its beta1 is the protocol's momentum."""
@@ -20,9 +21,9 @@ BETA2, EPSILON = 0.999, 1e-8
 class Sgd:
     """SGD with momentum, Nesterov's on request: what `torch.optim.SGD` does, which imports the compiler first, two seconds a job."""
 
-    def __init__(self, parameters: Mapping[str, Tensor], settings: Mapping[str, Any]):
+    def __init__(self, parameters: Mapping[str, Tensor], settings: Settings):
         self.parameters, self.settings = dict(parameters), settings
-        self.nesterov = settings.get("optimizer", "sgd") == "nesterov"
+        self.nesterov = settings.optimizer == "nesterov"
         self.momentum: list[Tensor | None] = [None] * len(self.parameters)
 
     @torch.no_grad()
@@ -33,8 +34,8 @@ class Sgd:
             self.momentum,
             fused=True,
             lr=rate,
-            momentum=self.settings["momentum"],
-            weight_decay=self.settings["weight_decay"],
+            momentum=self.settings.momentum,
+            weight_decay=self.settings.weight_decay,
             dampening=0.0,
             nesterov=self.nesterov,
             maximize=False,
@@ -55,7 +56,7 @@ class Sgd:
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), by `torch.optim.adamw`'s function."""
 
-    def __init__(self, parameters: Mapping[str, Tensor], settings: Mapping[str, Any]):
+    def __init__(self, parameters: Mapping[str, Tensor], settings: Settings):
         self.parameters, self.settings = dict(parameters), settings
         self.mean = [torch.zeros_like(parameter) for parameter in self.parameters.values()]
         self.square = [torch.zeros_like(parameter) for parameter in self.parameters.values()]
@@ -72,10 +73,10 @@ class AdamW:
             self.steps,
             fused=True,
             amsgrad=False,
-            beta1=self.settings["momentum"],
+            beta1=self.settings.momentum,
             beta2=BETA2,
             lr=rate,
-            weight_decay=self.settings["weight_decay"],
+            weight_decay=self.settings.weight_decay,
             eps=EPSILON,
             maximize=False,
         )
@@ -90,6 +91,6 @@ class AdamW:
                 tensor.copy_(state[f"{part}.{name}"])
 
 
-def make(parameters: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Sgd | AdamW:
+def make(parameters: Mapping[str, Tensor], settings: Settings) -> Sgd | AdamW:
     """The optimiser that the settings name: `sgd`, `nesterov` or `adamw`."""
-    return (AdamW if settings.get("optimizer") == "adamw" else Sgd)(parameters, settings)
+    return (AdamW if settings.optimizer == "adamw" else Sgd)(parameters, settings)

@@ -23,6 +23,7 @@ from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.networks.parts.network import Network
 from temporal_shortcuts.study import Segment
 from temporal_shortcuts.study.columns import AVERAGED, EACH_EPOCH, WITH_CARRY
+from temporal_shortcuts.study.declared import Protocol, Settings
 from temporal_shortcuts.study.schedules import learning_rate
 from temporal_shortcuts.training import numerics, optimization, shortcuts
 from temporal_shortcuts.training.averaging import WeightAverage, re_estimated
@@ -35,15 +36,15 @@ EVALUATION_BATCH = 250
 class Batches:
     """Images and labels on the device, and their order and augmentation in each epoch, as whole-batch tensor operations."""
 
-    def __init__(self, images: Images, settings: Mapping[str, Any], seed: int, device: torch.device):
+    def __init__(self, images: Images, settings: Settings, seed: int, device: torch.device):
         self.train = _pixels(images.train_images, device)
         self.train_labels = _labels(images.train_labels, device)
         self.test = _pixels(images.test_images, device)
         self.test_labels = _labels(images.test_labels, device)
         self.classes = images.classes
-        self.size = settings["batch_size"]
-        self.padding = settings["augmentation"]["crop_padding"]
-        self.flip = settings["augmentation"]["flip"]
+        self.size = settings.batch_size
+        self.padding = settings.augmentation.crop_padding
+        self.flip = settings.augmentation.flip
         self.seed = seed
         self.height, self.width = images.train_images.shape[2:]
         self.mean, self.deviation = images.mean or MEAN, images.deviation or DEVIATION
@@ -95,13 +96,14 @@ class Trainer:
     """A run between two epochs: network, optimiser, temporal shortcut, and the rows of its record so far."""
 
     def __init__(self, segment: Segment, images: Images, device: torch.device):
-        self.segment, self.settings, self.device = segment, segment.settings, device
+        self.segment, self.device = segment, device
+        self.settings = Protocol.model_validate(dict(segment.settings))  # what a later version added is at its default
         self.batches = Batches(images, self.settings, segment.seed, device)
         source = numerics.generator(segment.seed, "init")
-        network = networks.build(self.settings["model"], self.settings["width"], len(self.batches.classes), source)
+        network = networks.build(self.settings.model, self.settings.width, len(self.batches.classes), source)
         self.network = network.to(device, memory_format=torch.channels_last)
         self.forward = self.network
-        if self.settings["compile"]:
+        if self.settings.compile:
             torch.use_deterministic_algorithms(True)  # numerics.prepare has told torch; this tells the compiler too
             self.forward = torch.compile(self.network)
         self.parameters = dict(self.network.named_parameters())
@@ -163,12 +165,12 @@ class Trainer:
             parameter.grad = None
         with self._autocast():
             logits = self.forward(images, hook)
-            loss = F.cross_entropy(logits, labels, label_smoothing=self.settings.get("label_smoothing", 0.0))
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
         loss.backward()
         rate = learning_rate(self.settings, self.epoch)
         self.optimizer.step(rate)
         if hook is not None:
-            hook.learn(rate, self.settings["momentum"])
+            hook.learn(rate, self.settings.momentum)
         self.loss += loss.detach().double() * len(images)
         self.right += (logits.detach().argmax(1) == labels).sum()
 
@@ -185,7 +187,7 @@ class Trainer:
             "test_loss": test_loss,
             "test_accuracy": _share(right),
         }
-        if self.settings["evaluate_with_carry"] and self._evaluates_extra():
+        if self.settings.evaluate_with_carry and self._evaluates_extra():
             row[WITH_CARRY] = self._accuracy_with_carry(self.network, row["test_accuracy"])
         if self._averages():
             self.average.add(self.network)
@@ -208,7 +210,7 @@ class Trainer:
             for key in AVERAGED if self._averages() else ():
                 if self._is_last() or key in EACH_EPOCH:
                     extra[key] = row["test_accuracy" if "accuracy" in key else "test_loss"]
-            carries = self.settings["evaluate_with_carry"]
+            carries = self.settings.evaluate_with_carry
             row |= {key: value for key, value in extra.items() if carries or "carry" not in key}
         self.rows.append(row)
         self.epoch += 1
@@ -222,7 +224,7 @@ class Trainer:
 
     def _evaluates_extra(self) -> bool:
         """Whether this epoch is one of those in which more is evaluated than the network as it is."""
-        return self._is_last() or self.settings.get("extra_evaluations", "each_epoch") == "each_epoch"
+        return self._is_last() or self.settings.extra_evaluations == "each_epoch"
 
     def _is_last(self) -> bool:
         return self.segment.final and self.epoch + 1 == self.segment.stop
@@ -238,7 +240,7 @@ class Trainer:
                 estimated = [re_estimated(network, self._full_batches()) for network in (averaged, self.network)]
             accuracies = [_share(self.evaluate(network)[1]) for network in estimated]
             row["averaged_re_estimated_test_accuracy"], row["re_estimated_test_accuracy"] = accuracies
-            if self.settings["evaluate_with_carry"]:
+            if self.settings.evaluate_with_carry:
                 without = row["averaged_test_accuracy"]
                 row["averaged_test_accuracy_with_carry"] = self._accuracy_with_carry(averaged, without)
         return row
@@ -283,7 +285,7 @@ class Trainer:
         return right / len(self.batches.test)
 
     def _autocast(self) -> Any:
-        if self.settings["precision"] == "bf16":
+        if self.settings.precision == "bf16":
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
@@ -316,7 +318,7 @@ class Trainer:
     def _described(self) -> dict[str, Any]:
         """What builds the network again, brings images to what it was trained on, and says what its outputs mean."""
         batches = self.batches
-        shape = {"model": self.settings["model"], "width": self.settings["width"], "classes": len(batches.classes)}
+        shape = {"model": self.settings.model, "width": self.settings.width, "classes": len(batches.classes)}
         names = {"class_names": list(batches.classes)}
         return shape | names | {"mean": list(batches.mean), "deviation": list(batches.deviation)}
 
