@@ -109,11 +109,10 @@ def _asks(study: Study, claim: Mapping[str, Any]) -> bool:
 
 
 def chosen(study: Study, tables: Tables) -> Row | None:
-    """What an exploring study hands on to be confirmed: the candidate's comparison, with what the choice says of it.
+    """What an exploring study hands on to be confirmed: the candidate's comparison, and how many `candidates` it was chosen from.
 
-    `bound` is what the rule went by, `equal` are candidates that did as well, and `candidates` is their number. Of these, `better` and
-    `worse` differ significantly from the benchmark, `below` have a 95 % interval below 0 and `above` a mean above it. None where
-    nothing is to be confirmed, or nothing can be chosen yet.
+    Of these, `better` and `worse` differ significantly from the baseline. None where nothing is to be confirmed, or nothing can be
+    chosen yet.
     """
     if study.confirm is None:
         return None
@@ -125,7 +124,6 @@ def chosen(study: Study, tables: Tables) -> Row | None:
     candidates = [rows[one.name] for one in study.candidates]
     signs = Counter(row["mean_difference"] > 0 for row in candidates if row["decided"])
     return rows[found.variant.name] | {
-        "equal": found.equal,
         "candidates": len(candidates),
         "better": signs[True],
         "worse": signs[False],
