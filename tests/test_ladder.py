@@ -19,6 +19,7 @@ from synthetic import ROOT, SMALL, run_program, tabulated
 
 from temporal_shortcuts import api
 from temporal_shortcuts.analysis import ladder as ladders
+from temporal_shortcuts.analysis.tables import read_table
 from temporal_shortcuts.networks.parts.cost import training_flop
 from temporal_shortcuts.report.figures.ladder import LINES, STEP, _beside, _curves, effect
 from temporal_shortcuts.report.figures.style import style
@@ -27,6 +28,7 @@ from temporal_shortcuts.study.ladder import FILES, Step, read_ladder
 OVERLAYS: dict[str, dict[str, Any]] = {
     f"width{width}": SMALL
     | {"study": f"width{width}", "endpoint": "averaged", "seeds": seeds, "claims": []}
+    | {"variants": SMALL["variants"] | dict.fromkeys(("lr_0.001", "lr_0.1", "epoch_res_start"))}
     | {"protocol": {"epochs": epochs, "width": width, "average_from": epochs - 1}}
     for width, seeds, epochs in ((2, [0, 1, 2, 3, 4], 8), (4, [5, 6, 7, 8, 9, 10], 8), (8, [0, 1, 2], 9))
 }
@@ -72,6 +74,8 @@ def test_each_effect_is_its_studys_own(whole: Path) -> None:
     results = whole.parents[1] / "results"
     table = pd.read_csv(results / "ladder" / "ladder.csv").set_index(["study", "variant", "endpoint"])
     assert len(table) == 3 * 3 * 3
+    assert set(read_table(results / "ladder" / "steps.csv")["untested"]) == {""}, "its columns are declared"
+    assert len(read_table(results / "ladder" / "ladder.csv")) == len(table)
     for name in OVERLAYS:
         own = pd.read_csv(results / name / "comparisons.csv").set_index(["variant", "endpoint"])
         summary = pd.read_csv(results / name / "summary.csv").set_index("variant").loc["benchmark"]
