@@ -1,14 +1,15 @@
-"""How often verdicts are wrong, and how often there is one: simulated, for docs/statistics.md. It prints its two parts as tables.
+"""How often verdicts are wrong, and how often there is one: simulated, for docs/statistics.md. It prints tables.
 
     python benchmarks/error_rates.py decide [--draws 4000]
     python benchmarks/error_rates.py table  [--draws 20000]
+    python benchmarks/error_rates.py limits [--draws 20000]
 
 `decide`: the study studies/decide.yaml as declared. A paired difference has a standard deviation of 0.2 points, of the last five
 epochs' mean 0.6. Variants share their seeds' luck and the benchmark, so the claims are not independent.
 
 `table`: a table of so many arms with so many seeds each, all compared with one baseline that makes half of the variance, with own and
 with moderated variances. An arm's differences have a standard deviation of 1 on average, log-normal over the arms with a coefficient
-of variation, the spread.
+of variation, the spread. `limits` goes beyond its spreads.
 
 A verdict is wrong where it says supported or contradicted and the truth is the opposite or no difference, and where it says negligible
 and the true difference is the margin or more. Each rate stands with its simulation error, one standard error.
@@ -216,10 +217,14 @@ class Samples:
         return float(wrong.any(axis=1).mean())
 
 
-def sampled(rng: np.random.Generator, arms: int, n: int, spread: float, draws: int) -> dict[str, Samples]:
-    """Both methods on the same draws."""
+def sampled(
+    rng: np.random.Generator, arms: int, n: int, spread: float, draws: int, outlier: float = 1.0
+) -> dict[str, Samples]:
+    """Both methods on the same draws. The first arm spreads `outlier` times as much."""
     log = np.log(1 + spread**2)
     deviation = np.exp(rng.normal(-log / 2, sqrt(log), (draws, arms, 1)))
+    if outlier != 1:
+        deviation[:, 0] *= outlier
     differences = deviation * (rng.normal(size=(draws, 1, n)) + rng.normal(size=(draws, arms, n))) / sqrt(2)
     mean, variance = differences.mean(axis=-1), differences.var(axis=-1, ddof=1)
     df = np.full(variance.shape, n - 1.0)
@@ -257,15 +262,29 @@ def of_table(draws: int) -> None:
             print(f"| {arms} | {n} | {method} | {' | '.join(row)} |", flush=True)
 
 
+def of_limits(draws: int) -> None:
+    """Beyond the spreads of the table: the worst of the truths, over the seeds of the table, with moderated variances."""
+    print("| arms | spread 1.2 | spread 2 | one arm spreads 10 times as much |\n| --- | --- | --- | --- |")
+    for arms in ARMS:
+        rows = [0.0] * 3
+        for n in (n for n in SEEDS if moderation.borrowed_if_alike(arms, n)):
+            rng = np.random.default_rng([arms, n])
+            for index, (spread, outlier) in enumerate(((1.2, 1.0), (2.0, 1.0), (0.0, 10.0))):
+                samples = sampled(rng, arms, n, spread, draws, outlier)["moderated"]
+                worst = max(samples.wrong(np.resize(truth, arms), margin) for truth, margin in TRUTHS.values())
+                rows[index] = max(rows[index], worst)
+        print(f"| {arms} | {' | '.join(with_error(rate, draws) for rate in rows)} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("decide", "table"))
+    parser.add_argument("part", choices=("decide", "table", "limits"))
     parser.add_argument("--draws", type=int)
     args = parser.parse_args()
     if args.part == "decide":
         of_decide(args.draws or 4_000)
     else:
-        of_table(args.draws or 20_000)
+        {"table": of_table, "limits": of_limits}[args.part](args.draws or 20_000)
 
 
 if __name__ == "__main__":

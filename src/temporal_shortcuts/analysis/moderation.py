@@ -4,8 +4,8 @@ With three to five seeds a variance is hardly known, and the t-test pays for it;
 model: arm i has s_i^2 ~ sigma_i^2 chi2(d_i)/d_i, and sigma_i^2 ~ s0^2 d0/chi2(d0). Then (d0 s0^2 + d_i s_i^2)/(d0 + d_i) takes the
 place of s_i^2 in the t-test, with d0 + d_i degrees of freedom.
 
-The estimate of d0 is that of the R package limma, and too bold at the few arms that a study has: how much is borrowed is limited three
-times (`_lent`), so that any wrong verdict of a study keeps to 5 % (benchmarks/error_rates.py, docs/statistics.md).
+The estimate of d0 is that of the R package limma, and too bold at the few arms that a study has: how much is borrowed is limited
+(`_lent`), so that any wrong verdict of a study keeps to 5 % (benchmarks/error_rates.py, docs/statistics.md).
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ MOST = 4.0
 """Degrees of freedom that are borrowed at most."""
 SURE = 2.326
 """One-sided 99 % point of the normal distribution: how sure it must be that the spreads do not differ more than is assumed."""
-LEAST = 0.3
-"""Where so little could be borrowed, the spreads differ too much, and each comparison keeps its own variance."""
+FADES = (0.4, 1.2)
+"""Between so many degrees of freedom borrowing fades out: below, the spreads differ too much, and each comparison keeps its own variance.
+A sharp limit would do harm, since where it is crossed by chance some of these variances are small by chance."""
 FEWEST, FEWEST_DF = 5, 12
 """Comparisons and their degrees of freedom together, below which nothing is borrowed: three seeds take six arms, four take five."""
 
@@ -65,10 +66,11 @@ def borrowed_if_alike(arms: int, seeds: int) -> float:
 
 def _lent(excess: Floats, error: Floats, df: Floats) -> Floats:
     """d0 at the upper 99 % limit of trigamma(d0/2); at most `MOST`; and at most half as many as there are arms beyond three, as s0^2
-    is itself estimated from them."""
+    is itself estimated from them; fading out as `FADES` says."""
     most = min(MOST, (df.shape[-1] - 3) / 2)
     lent = np.minimum(2 * _trigamma_inverse(np.maximum(excess + SURE * error, 1e-3)), most)
-    return np.where((lent < LEAST) | (df.sum(axis=-1) < FEWEST_DF), 0.0, lent)
+    lent = lent * np.clip((lent - FADES[0]) / (FADES[1] - FADES[0]), 0, 1)
+    return np.where(df.sum(axis=-1) < FEWEST_DF, 0.0, lent)
 
 
 def _moments(variances: Floats, df: Floats) -> tuple[Floats, Floats, Floats]:
