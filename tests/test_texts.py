@@ -191,8 +191,9 @@ def test_a_margin_and_a_claims_own_endpoint_are_said(small):
     own = changed(
         tables, endpoint=["best", *[""] * (len(tables.claims) - 1)], margin=[1.0, *[0.3] * (len(tables.claims) - 1)]
     )
-    text = written(study, own, folder)
+    text = written(replace(study, margin=0.3), own, folder)
     assert "within the margin (±1.00, ±0.30 points)" in text
+    assert text.count("(margin ±1.00) |") == 1, "in the row of the claim that has it"
     assert "% (best epoch) |" in text
     assert "within the margin" not in written(study, tables, folder)
 
