@@ -127,6 +127,15 @@ def test_a_seed_is_a_name_and_the_margin_that_decided_is_shown(tmp_path: Path) -
     assert "Nothing tells whether claims" in text, "no declared.json stands beside invented records"
 
 
+@pytest.mark.parametrize("shared", [0, 7])
+def test_images_that_were_trained_on_are_said(shared: int, tmp_path: Path) -> None:
+    study, _ = tabulated(tmp_path, SMALL)
+    path = (tmp_path / study.runs[0].record).with_suffix(".json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"shared_images": shared}))
+    said = f"{shared} of these images are training images too" in write(tmp_path, tmp_path / "page.html")
+    assert said == bool(shared)
+
+
 def test_a_loss_that_is_infinite_is_drawn_as_missing() -> None:
     assert pages._plain([1.0, 0.5, float("inf"), float("nan"), float("-inf")]) == [1, 0.5, None, None, None]
 

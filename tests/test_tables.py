@@ -119,8 +119,9 @@ def test_the_test_set_says_how_many_images_and_what_chance_is(small, tmp_path):
     study = study_of(SMALL)
     write_results(study, tmp_path)
     path = (tmp_path / study.runs[0].record).with_suffix(".json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": ["a", "b"], "test_classes": [360, 40]}))
-    assert tables.test_set_of(study, tmp_path) == tables.TestSet(400, 2, 0.9)
+    unequal = {"classes": ["a", "b"], "test_classes": [360, 40], "shared_images": 3}
+    path.write_text(json.dumps(json.loads(path.read_text()) | unequal))
+    assert tables.test_set_of(study, tmp_path) == tables.TestSet(400, 2, 0.9, 3)
 
 
 def test_the_programs_write_the_same_bytes(small, tmp_path):

@@ -261,10 +261,15 @@ def test_chance_stands_beside_the_accuracies(others):
         TestSet(
             360, 2, 0.9
         ): "Chance is 90.00 %, the share of the largest class; of 360 images, up to 94.44 % counts as at chance.",
+        TestSet(
+            400, 10, 0.1, 7
+        ): "counts as at chance. **7 of them are training images too, so the accuracy is partly memory.**",
         TestSet(10_000, 10, 0.1): "Chance is 10.00 %; of 10,000 images, up to 10.94 % counts as at chance.",
     }
     for test_set, sentence in said.items():
-        assert sentence in written(study, replace(tables, test_set=test_set), folder)
+        text = written(study, replace(tables, test_set=test_set), folder)
+        assert sentence in text
+        assert ("training images too" in text) == bool(test_set.shared)
 
 
 def test_what_was_declared_before_the_runs_is_said_as_far_as_it_is_known(tmp_path):

@@ -27,6 +27,8 @@ class TestSet:
     classes: int
     chance: float
     """Share of the largest class: the accuracy of a network that always answers it."""
+    shared: int = 0
+    """Images that the runs were trained on too, pixel by pixel: an accuracy on them is memory."""
 
     @property
     def is_balanced(self) -> bool:

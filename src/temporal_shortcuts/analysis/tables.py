@@ -121,7 +121,7 @@ def test_set_of(study: Study, folder: Path) -> TestSet:
     """The study's test images, from the sidecar of its first run."""
     sidecar = read_sidecar(folder, study.runs[0])
     counts = sidecar["test_classes"]
-    return TestSet(sidecar["test_images"], len(counts), max(counts) / sum(counts))
+    return TestSet(sidecar["test_images"], len(counts), max(counts) / sum(counts), sidecar["shared_images"])
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ def _content(study: Study, tables: Tables) -> dict[str, Any]:
         "study": study,
         "images": study.evaluated,
         "data": called(study.data),
+        "shared": tables.test_set.shared,
         "chance": tables.summary["chance"].max() if "chance" in tables.summary else math.nan,
         "script": get_plotlyjs(),
         "claims": [row | {"untested": facts.is_untested(row)} for row in facts.claims_of(study, tables)],
