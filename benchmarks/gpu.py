@@ -178,6 +178,10 @@ def collect(args: argparse.Namespace) -> None:
     """Copy records that are whole: the table is written last, here as there, so where it is the others are."""
     results, copies, packed = args.work / "results", args.out / "results", args.out / "records.tar.gz"
     new = [one for one in results.glob("*/records/*/*.csv") if not (copies / one.relative_to(results)).is_file()]
+    for declared in results.glob("*/declared.json"):
+        copy = copies / declared.relative_to(results)
+        if not copy.is_file():  # the first one counts
+            write_atomically(copy, declared.read_bytes())
     for table in new:
         copy = copies / table.relative_to(results)
         for suffix in reversed(RECORD):

@@ -51,7 +51,10 @@ def test_records_are_copied_when_they_are_whole_and_once(gpu, args, capsys: pyte
     gpu.collect(args)
     assert not args.out.exists(), "without its table a record is not whole"
     (folder / "seed0-a.csv").write_text("x")
+    declared = folder.parents[1] / "declared.json"
+    declared.write_text("as it stood first")
     gpu.collect(args)
+    declared.write_text("as it stands on another machine")
     gpu.collect(args)
     assert capsys.readouterr().out.count("a record more") == 1
     copied = args.out / "results" / "toy" / "records" / "benchmark"
@@ -59,6 +62,7 @@ def test_records_are_copied_when_they_are_whole_and_once(gpu, args, capsys: pyte
     packed = args.out / "records.tar.gz"
     with tarfile.open(packed) as archive:
         assert "results/toy/records/benchmark/seed0-a.csv" in archive.getnames()
+        assert archive.extractfile("results/toy/declared.json").read() == b"as it stood first"
     packed.unlink()  # as where it was stopped between the copy and the archive
     gpu.collect(args)
     assert packed.is_file()
