@@ -20,6 +20,7 @@ from temporal_shortcuts.study import Study, load_resolved
 
 ROOT = Path(__file__).parents[1]
 LAPTOP = ROOT / "results" / "laptop"
+DOCS = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,21 @@ def test_an_endpoint_that_can_lie_before_the_effect_has_no_cost(
         resolved["variants"][name]["settings"]["shortcut"]["onset"] = onset
     table = costs.decision_cost(studies.study_of(resolved), read.runs)
     assert (endpoint in set(table[table["reference"] == "benchmark"]["endpoint"])) == costed
+
+
+def test_the_costs_that_the_docs_name_are_those_of_decide() -> None:
+    study = load_resolved(ROOT / "results" / "decide" / "study.json")
+    table = costs.decision_cost(study, tables.read_table(ROOT / "results" / "decide" / "runs.csv"))
+    paired = table.set_index(["reference", "endpoint", "design"]).loc["benchmark"].xs("paired", level="design")
+    epochs, pairs = (paired.loc[["averaged", "re_estimated"], name].tolist() for name in ("epochs", "n_of_effect"))
+    said = re.search(
+        r"by averaged weights cost (\d+) epochs and with recalibrated statistics (\d+);.*?takes (\d+) pairs",
+        DOCS,
+        re.DOTALL,
+    )
+    assert said
+    assert [int(number) for number in said.groups()] == [*epochs, pairs[0]]
+    assert len(set(pairs)) == 1
 
 
 @pytest.mark.parametrize(("arms", "family"), [(12, 11), (5, 4), (24, 24)])

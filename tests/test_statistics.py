@@ -25,7 +25,7 @@ from synthetic import made_study
 from temporal_shortcuts.analysis import endpoints as e
 from temporal_shortcuts.analysis import moderation as m
 from temporal_shortcuts.analysis import statistics as s
-from temporal_shortcuts.analysis.verdicts import verdicts
+from temporal_shortcuts.analysis.verdicts import verdicts, why_not_tested
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study
 
@@ -543,6 +543,8 @@ def test_identical_runs_are_not_tested() -> None:
     table = s.comparisons(STUDY, RUNS.assign(weights_final=weights)).set_index(["endpoint", "variant"])
     assert table.loc[("last5", "z"), ["p_t", "p_sign_flip", "p_holm"]].isna().all()
     assert table.loc[("last5", "null"), ["p_t", "p_sign_flip"]].notna().all()
+    reasons = [why_not_tested(table.loc[("last5", name)]) for name in ("z", "null", "a", "absent")]
+    assert reasons == ["its runs are the same to the last bit", "", "2 of 3 seeds", "no seed in common"]
 
 
 @pytest.mark.parametrize(

@@ -138,9 +138,12 @@ def decide(
 
 def why_not_tested(row: Mapping[str, Any]) -> str:
     """Why a claim of claims.csv, or a comparison of comparisons.csv, was not tested, in words for a table; empty where it was."""
-    reason, fewest = row.get(NOT_TESTED) or "", row.get("smallest_n", SMALLEST_N)
+    fewest = row.get("smallest_n", SMALLEST_N)
     if row["n"] < fewest:
         return f"{row['n']} of {fewest} seeds" if row["n"] else "no seed in common"
+    reason = row.get(NOT_TESTED) or (
+        "identical" if isnan(row.get("p_t", 0)) else ""
+    )  # of a comparison, which has no other
     return OTHER_REASONS.get(reason, "")
 
 
