@@ -230,14 +230,23 @@ def test_it_packs_the_studys_own_file_and_what_that_extends(tmp_path: Path) -> N
     (root / "studies" / "secret.yaml").write_text("study: secret\n")
     (root / "studies" / "broken.yaml").write_text("study: [\n")
     (root / "mine.yaml").write_text("study: mine\n")
+    own.with_suffix(".md").write_text("What it says\n")
+    (root / "studies" / "secret.md").write_text("What nobody is to read yet\n")
+    (root / "README.in.md").write_text("{{ several }}\n")
     (root / "config.yaml").touch()
     results = root / "results" / "demo"
-    sources = [*root.glob("*.yaml"), *root.glob("studies/*"), root / "Snakefile", *root.glob("envs/*.yaml")]
+    sources = [
+        *root.glob("*.yaml"),
+        *root.glob("*.in.md"),
+        *root.glob("studies/*"),
+        root / "Snakefile",
+        *root.glob("envs/*.yaml"),
+    ]
     study = load_resolved(results / "study.json")
     crates.write_crate(study, results, [results / "study.json"], root, sources, tmp_path / "crate.zip")
     with zipfile.ZipFile(tmp_path / "crate.zip") as archive:
-        packed = {name for name in archive.namelist() if name.endswith(".yaml")}
-    expected = {"config.yaml", "studies/demo.yaml", "studies/middle.yaml"}
+        packed = {name for name in archive.namelist() if name.endswith((".yaml", ".md"))} - {"README.md"}
+    expected = {"config.yaml", "studies/demo.yaml", "studies/demo.md", "studies/middle.yaml"}
     assert packed == expected | {path.relative_to(root).as_posix() for path in root.glob("envs/*.yaml")}
 
 

@@ -125,6 +125,15 @@ def test_a_row_of_a_table_and_a_point_of_a_list_are_sentences(results):
             filled(f"before\n{line}\n- after\n", results)
 
 
+def test_the_text_of_a_study_takes_numbers_from_that_study_alone(results):
+    path = results.parent / "other.md"
+    path.write_text('It is {{ setting("decide", "margin") }}.')
+    page = results / "decide" / "README.md"
+    assert prose.filled(path, results, page, "decide") == "It is 0.3."
+    with pytest.raises(UserError, match="the text of other takes its numbers from that study, not from 'decide'"):
+        prose.filled(path, results, page, "other")
+
+
 def test_the_studies_that_a_text_names(results):
     assert prose.named('{{ points("decide", "x") }} and {{count("a-b", "c")}}, not {{ x }}') == {"decide", "a-b"}
 

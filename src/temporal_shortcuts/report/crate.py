@@ -68,6 +68,10 @@ def write_crate(study: Study, folder: Path, results: list[Path], root: Path, sou
     recorded = [folder / name for run in study.runs for name in run.record_files]
     recorded += [path for path in (folder / declaration.FILE,) if path.is_file()]
     others = _studies(root, sources) - _own(study, root, sources)
+    others |= {one.with_suffix(".md") for one in others}  # what a person wrote of them
+    others |= {
+        one.resolve() for one in sources if one.name.endswith(".in.md")
+    }  # texts whose numbers are of several studies
     files = {one.relative_to(root).as_posix(): one for one in sources if one.resolve() not in others}
     files |= {_place(study, one.relative_to(folder).as_posix()): one for one in [*results, *recorded]}
     crate = _described(study, citation)

@@ -30,7 +30,7 @@ def write(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame, folder: Path
             "Effects over the width of the network",
         )
     path = folder / "README.md"
-    said = prose.filled(text, folder.parent, path) if text else ""
+    said = prose.filled(text, folder.parent, path, folder.name) if text else ""
     write_atomically(path, page(ladder, table, steps, said).encode())
 
 

@@ -39,12 +39,13 @@ def named(text: str) -> set[str]:
     return set(_STUDY.findall(text))
 
 
-def filled(path: Path, results: Path, page: Path) -> str:
+def filled(path: Path, results: Path, page: Path, only: str | None = None) -> str:
     """The text of a file with its numbers, for a page that its relative links are then seen from.
 
-    Raises `UserError` with file, line and sentence for a name that is not there, and for an expectation that the tables do not meet.
+    `only` is the one study that the text may name, where a page is made from the tables of one. Raises `UserError` with file, line
+    and sentence for a name that is not there, and for an expectation that the tables do not meet.
     """
-    text, source = path.read_text(encoding="utf-8"), Numbers(results)
+    text, source = path.read_text(encoding="utf-8"), Numbers(results, only)
 
     def number(found: re.Match[str]) -> str:
         try:
@@ -85,8 +86,8 @@ def _sentence(text: str, found: re.Match[str]) -> str:
 class Numbers:
     """The numbers of the studies in a folder of results, as texts show them; each function names its study first."""
 
-    def __init__(self, results: Path):
-        self._results = results
+    def __init__(self, results: Path, only: str | None = None):
+        self._results, self._only = results, only
         self._tables: dict[tuple[str, str], list[Row]] = {}
 
     def evaluate(self, call: str) -> str:
@@ -247,6 +248,10 @@ class Numbers:
         return content
 
     def _folder(self, study: str) -> Path:
+        if self._only not in (None, study):
+            raise UserError(
+                f"the text of {self._only} takes its numbers from that study, not from {study!r}: link its page."
+            )
         if not any((self._results / study).glob("*.csv")):
             there = sorted({path.parent.name for path in self._results.glob("*/*.csv")})
             raise UserError(f"there are no tables of a study {study!r} in {self._results}{nearest(study, there)}.")

@@ -142,5 +142,5 @@ def page(study: Study, tables: Tables, folder: Path, text: str = "") -> str:
 def write_page(study: Study, tables: Tables, folder: Path, text: Path | None = None) -> None:
     """Write a study's README.md into the folder of its results; `text` is a person's, if there is one. Raises `UserError`."""
     path = folder / "README.md"
-    said = prose.filled(text, folder.parent, path) if text else ""
+    said = prose.filled(text, folder.parent, path, study.name) if text else ""
     write_atomically(path, page(study, tables, folder, said).encode())
