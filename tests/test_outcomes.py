@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from synthetic import made_study, study_of
+from synthetic import SMALL, made_study, study_of, tabulated
 
 from temporal_shortcuts.analysis import endpoints, outcomes
 from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.analysis.verdicts import verdicts
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.report import wording
+from temporal_shortcuts.report import facts, page, texts, wording
 from temporal_shortcuts.study.declared import ClaimEndpoint
 from temporal_shortcuts.study.endpoints import NAMES
 
@@ -157,3 +158,14 @@ def test_every_endpoint_has_words_in_texts_and_tables() -> None:
     for name in NAMES:
         assert wording.endpoint(study, name) != name != wording.endpoint_head(study, name)
     assert set(get_args(ClaimEndpoint)) == set(NAMES)
+
+
+def test_a_claim_about_the_mismatch_is_shown_in_points(tmp_path: Path) -> None:
+    claim = MISMATCH | {"variant": "batch_res_late", "than": "benchmark"}
+    averaged = {"endpoint": "averaged", "protocol": {"epochs": 8, "width": 8, "average_from": 7}, "claims": [claim]}
+    study, tables = tabulated(tmp_path, SMALL, averaged)
+    found = facts.means(study, tables, facts.claims_of(study, tables)[0])
+    assert [row["shown"] for row in found] == ["\N{MINUS SIGN}1.00", "\N{MINUS SIGN}1.00"], "of the invented records"
+    assert "(as trained less recalibrated)" in texts.page(study, tables, tmp_path)
+    page.write_page(study, tables, tmp_path, tmp_path / "page.html")
+    assert "as trained less recalibrated" in (tmp_path / "page.html").read_text()

@@ -20,9 +20,11 @@ from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
 from temporal_shortcuts.analysis.verdicts import cannot_be_planned as cannot_be_planned
 from temporal_shortcuts.analysis.verdicts import why_not_tested
 from temporal_shortcuts.errors import UserError
+from temporal_shortcuts.report.numbers import percent, points
 from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
 from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.columns import WITH_CARRY
+from temporal_shortcuts.study.endpoints import CONTRASTS
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.outputs import carry_variants, explained_variants, varied_file
 from temporal_shortcuts.study.varied import Series, varied
@@ -219,12 +221,14 @@ def environments(study: Study, folder: Path) -> tuple[list[Row], int]:
 
 
 def means(study: Study, tables: Tables, claim: Mapping[str, Any]) -> list[Row]:
-    """The mean accuracies that a claim compares, its variant's first: over the seeds that the variant has in common with a rival."""
+    """The means that a claim compares, as shown too, its variant's first: over the seeds that all of them have."""
     runs = tables.runs.assign(value=of_runs(tables.runs, claim["endpoint"]))
     values = runs.pivot(index="seed", columns="variant", values="value")
     variant, rivals = claim["variant"], [name for name in claim["than"].split(", ") if name]
     common = values[[variant, *rivals]].dropna()
-    return [{"variant": name, "mean": float(common[name].mean())} for name in common]
+    rows = [{"variant": name, "mean": float(common[name].mean())} for name in common]
+    is_contrast = claim["endpoint"] in CONTRASTS  # in points, since it is no accuracy
+    return [row | {"shown": points(100 * row["mean"]) if is_contrast else percent(row["mean"])} for row in rows]
 
 
 def endpoints(study: Study, tables: Tables) -> list[str]:

@@ -64,7 +64,10 @@ def _content(study: Study, tables: Tables) -> dict[str, Any]:
         "shared": tables.test_set.shared,
         "chance": tables.summary["chance"].max() if "chance" in tables.summary else math.nan,
         "script": get_plotlyjs(),
-        "claims": [row | {"untested": facts.is_untested(row)} for row in facts.claims_of(study, tables)],
+        "claims": [
+            row | {"untested": facts.is_untested(row), "head": endpoint_head(study, row["endpoint"])}
+            for row in facts.claims_of(study, tables)
+        ],
         "primary": study.endpoint,
         "endpoints": endpoints_of(study, tables),
         "verdicts": {word: len(rows) for word, rows in facts.by_verdict(study, tables).items()},
