@@ -24,7 +24,15 @@ settings.load_profile("same")
 if TYPE_CHECKING:
     from forks import Forks
 
-FIRST = ("test_workflow", "test_walkthrough", "test_elsewhere", "test_exactness")
+FIRST = (
+    "test_workflow",
+    "test_walkthrough",
+    "test_elsewhere",
+    "test_exactness",
+    "test_faults",
+    "test_regenerate",
+    "test_ending",
+)
 """The files that take longest. Each file is one worker's (--dist loadfile), so that what a file shares is made once."""
 
 
