@@ -179,10 +179,16 @@ def test_a_study_that_extends_nothing_sensible_is_refused(keys: Any, words: list
 
 def test_text_of_the_command_line_becomes_numbers_and_that_of_files_does_not(tmp_path: Path) -> None:
     """Snakemake leaves what stands in lists and mappings after --config as text."""
-    mine = write(tmp_path / "mine.yaml", **OWN | {"title": "3"})
-    given = OWN | {"title": "3", "seeds": ["0", "1"], "protocol": {"width": "4", "augmentation": {"flip": "false"}}}
+    named = {"data": OWN["data"] | {"name": "3"}}
+    mine = write(tmp_path / "mine.yaml", **OWN | named)
+    given = OWN | named | {"seeds": ["0", "1"], "protocol": {"width": "4", "augmentation": {"flip": "false"}}}
     study = resolve(given | {"keep_weights": "true", "margin": "0.5"}, (mine,))
-    assert (study.title, study.seeds, study.protocol.width, study.protocol.augmentation.flip) == ("3", [0, 1], 4, False)
+    assert (study.data.name, study.seeds, study.protocol.width, study.protocol.augmentation.flip) == (
+        "3",
+        [0, 1],
+        4,
+        False,
+    )
     assert (study.running.keep_weights, study.margin) == (True, 0.5)
     for key, value in {"seeds": ["0", "010"], "protocol": {"width": "no"}}.items():
         refused(given | {key: value}, f"--config: {key}.", "whole number", files=(mine,))

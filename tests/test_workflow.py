@@ -314,7 +314,7 @@ def test_the_default_target_brings_the_front_page_up_to_date(done: Workplace, tm
     assert "an old number" not in page.read_text()
     with (clone.results / "summary.csv").open() as file:
         mean = next(float(row["last5_mean"]) for row in csv.DictReader(file) if row["variant"] == "benchmark")
-    assert f"{100 * mean:.2f} %" in page.read_text()
+    assert f"{100 * mean:.2f}\N{NO-BREAK SPACE}%" in page.read_text()
     assert clone.planned() == {}
     elsewhere = clone.run(options=("-n", "--config", "results=elsewhere"))
     assert "write_readme" in elsewhere
