@@ -272,6 +272,13 @@ def test_chance_stands_beside_the_accuracies(others):
         assert ("training images too" in text) == bool(test_set.shared)
 
 
+@pytest.mark.parametrize("instruction_set", ["avx2", "avx512", "native"])
+def test_the_processor_that_its_records_need_is_said(tmp_path, instruction_set):
+    overlay = {"protocol": {"instruction_set": instruction_set}}
+    text = written(*tabulated(tmp_path, SMALL, overlay), tmp_path)
+    assert ("They can be made again on a processor with AVX-512 only." in text) == (instruction_set == "avx512")
+
+
 def test_what_was_declared_before_the_runs_is_said_as_far_as_it_is_known(tmp_path):
     study, tables = tabulated(tmp_path, SMALL)
     later = replace(study, margin=40.0)
