@@ -32,23 +32,23 @@ lint: $(VENV)/.done
 	snakemake --lint --configfile studies/demo.yaml
 
 tables: $(VENV)/.done  ## Make every finished study's tables, figures and README again, without training.
-	python workflow/scripts/regenerate.py
+	snakemake tables --cores $(CORES)
 
-check-tables: $(VENV)/.done  ## The same, and fail if a committed byte changed.
-	python workflow/scripts/regenerate.py --check
+COPIED = Snakefile config.yaml workflow profiles envs src results $(wildcard studies README*.md)
+check-tables: $(VENV)/.done  ## The same in a copy, build/check/, and fail if a committed byte changed.
+	rm -rf build/check && mkdir -p build/check && cp -r $(COPIED) build/check
+	cd build/check && PYTHONPATH=$$PWD/src snakemake tables --cores $(CORES) --quiet -R collect
+	same=0; for one in results $(wildcard studies README*.md); do \
+	  diff -rq --strip-trailing-cr --exclude=.snakemake_timestamp $$one build/check/$$one || same=1; done; exit $$same
 
 report: $(VENV)/.done  ## Snakemake's HTML report of a study: make report STUDY=demo
 	mkdir -p build
-	file=$$(python workflow/scripts/file_of.py $(or $(STUDY),demo)) && \
-	snakemake --configfile $$file --report build/$(or $(STUDY),demo)-report.html
+	snakemake --configfile studies/$(or $(STUDY),demo).yaml --report build/$(or $(STUDY),demo)-report.html
 	@echo "To look at: build/$(or $(STUDY),demo)-report.html"
 
 .PHONY: page crate
-page: $(VENV)/.done  ## One HTML file of a study's results, to open in a browser: make page STUDY=laptop
-	snakemake page --cores 1 --configfile $$(python workflow/scripts/file_of.py $(or $(STUDY),demo))
-
-crate: $(VENV)/.done  ## A study's results with all that made them, as an RO-Crate for an archive: make crate STUDY=laptop
-	snakemake crate --cores 1 --configfile $$(python workflow/scripts/file_of.py $(or $(STUDY),demo))
+page crate: $(VENV)/.done  ## One HTML file of a study's results, or an archive of it: make page STUDY=laptop
+	snakemake $@/$(or $(STUDY),demo) --cores 1
 
 watch: $(VENV)/.done  ## A live view of what is training.
 	python workflow/scripts/watch.py --study results/$(or $(STUDY),demo)/study.json

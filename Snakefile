@@ -1,9 +1,10 @@
-"""Temporal shortcuts, reproduced: from a study to its tables, figures and README.
+"""Temporal shortcuts, reproduced: from studies to their tables, figures and READMEs.
 
-    snakemake --cores all                                        the published protocol (config.yaml; needs a GPU, for hours)
-    snakemake --cores 2 --configfile studies/demo.yaml           the demo, in minutes
-    snakemake NAME --cores 2 --configfile studies/demo.yaml      one variant with all its seeds, or a stage:
-                                                                 data, records, tables, figures, readme, page, crate
+    snakemake demo --cores 2              a study by its name, in minutes; demo/lr_0.1 is one of its variants with all its seeds
+    snakemake tables --cores 2            tables, figures and texts of every study whose records are there, and the front page; no training
+    snakemake --cores all                 the published protocol (config.yaml; needs a GPU, for hours)
+    snakemake --cores 2 --configfile X    a study's file, wherever it is; then also a stage of it: data, records, figures, readme
+    snakemake page/demo crate/demo -c 1   a page to send, an archive to cite
 
 One direction: source -> prepare -> segment -> ... -> record -> metrics -> tables, figures -> README.
 """
@@ -30,6 +31,10 @@ for variable, folder in {"PYTHONPATH": ROOT / "src", "PATH": Path(sys.executable
 
 from temporal_shortcuts import errors, folders
 
+if any(word.startswith("--delete-a") for word in sys.argv):
+    sys.exit(
+        "error: --delete-all-output would delete records, which take hours to train: delete what you mean by hand."
+    )
 errors.main(lambda: folders.check_braces(ROOT, Path.cwd()))
 errors.main(lambda: folders.check_space(Path()))  # before Snakemake writes its log here
 
@@ -38,7 +43,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/study.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/collect.smk"
@@ -46,21 +51,16 @@ include: "workflow/rules/ladder.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/share.smk"
 include: "workflow/rules/confirm.smk"
+include: "workflow/rules/targets.smk"
 
 
 rule all:
-    """Everything that the study's results folder holds, and the repository's README where it shows this study."""
+    """Everything that the results folder of the study holds that --configfile names, or else config.yaml."""
     default_target: True
     input:
-        RECORDS,
-        TABLES,
-        FIGURES,
-        README,
-        FRONT_PAGE,
-        LADDER,
-        CONFIRMING,
+        lambda wildcards: [*all_of(STUDY.name), *chosen_by(STUDY.name)],
     message:
-        f"All of {RESULTS}"
+        f"All of {RESULTS}/{STUDY.name}"
 
 
 onstart:
@@ -70,9 +70,10 @@ onstart:
 onsuccess:
     from temporal_shortcuts.terminal import ending
 
-    ending.succeeded(
-        STUDY, Path(RESULTS), [path for job in workflow.dag.needrun_jobs(False) for path in job.output]
-    )
+    jobs = [
+        job for job in workflow.dag.needrun_jobs(False) if getattr(job.input, "source", True)
+    ]  # a forced record needs none
+    ending.succeeded(STUDIES.studies, Path(RESULTS), [path for job in jobs for path in job.output])
 
 
 onerror:

@@ -107,9 +107,9 @@ def test_with_the_snakefile_of_another_folder(repo: Workplace, elsewhere: Path) 
     status, said = attempt(elsewhere, *command, "--until", "collect")
     assert status == 0, said
     assert results(elsewhere).items() <= results(repo.folder).items()
-    status, said = attempt(elsewhere, *command, "-n", "--directory", "../repo", "--until", "collect")
+    status, said = attempt(elsewhere, *command, "-n", "--directory", "../repo", "records")
     assert status == 0, said
-    assert "collect" not in said.partition("Job stats")[2]
+    assert "Nothing to be done" in said
 
 
 @pytest.mark.parametrize("name", ["run{1}", "a{b", "{state}"])

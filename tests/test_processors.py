@@ -16,6 +16,7 @@ import golden
 import pytest
 from synthetic import run_program
 
+from temporal_shortcuts.catalogue import Catalogue
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import load_resolved
 from temporal_shortcuts.terminal import arguments
@@ -105,7 +106,7 @@ def test_a_study_is_refused_before_anything_trains(
     assert load_resolved(path).needed_processor == "AVX-512"
     assert load_resolved(ROOT / "results" / "demo" / "study.json").needed_processor is None
     with pytest.raises(UserError, match="has no avx512f"):
-        arguments.check_device(load_resolved(path), ROOT)
+        arguments.check_device(load_resolved(path), Catalogue())
     monkeypatch.setattr(subprocess, "run", None)
     assert run_program("verify", "--study", path, "--folder", tmp_path / "build", "benchmark/seed25") == 2
     said = capsys.readouterr().err

@@ -62,14 +62,18 @@ def test_the_last_seeds_are_trained_together_one_for_each_core(tmp_path: Path) -
     assert set(first) == {"7", "0"}
 
 
-def test_through_a_cluster_the_same_bytes(done: Workplace, tmp_path: Path) -> None:
+def test_through_a_cluster_the_same_bytes_also_if_the_study_is_edited_meanwhile(
+    done: Workplace, tmp_path: Path
+) -> None:
     """The profile of Slurm, with a shell as the queue: each segment is a job that reads the Snakefile again, and there are no cores."""
     other = Workplace(tmp_path / "cluster")
-    shell = 'sh -c \'sh "$0" > "$0.said" 2>&1 & echo $!\''
+    edit = "sed -i 's/^seeds:.*/seeds: [8]/; s/^- 0$//; s/learning_rate: 0.01$/learning_rate: 0.02/' tiny.yaml"
+    (tmp_path / "submit").write_text(f'#!/bin/sh\n{edit}\nsh "$1" > "$1.said" 2>&1 &\necho $!\n')
     command = [*SNAKEMAKE, "records", "--configfile", "tiny.yaml", "--workflow-profile", "profiles/slurm"]
-    command += ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", shell]
+    command += ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", f"sh {tmp_path / 'submit'}"]
     status, said = other.attempt(*command, "--seconds-between-status-checks", "1")
     assert status == 0, said
+    assert "seeds: [8]" in (other.folder / "tiny.yaml").read_text()
     assert len(re.findall(r"^Submitted job \d+ with external jobid", said, re.MULTILINE)) == 6, "prepare and 5 segments"
     assert records_of(other) == records_of(done)
 
@@ -109,7 +113,7 @@ def _summaries(*workplaces: Workplace) -> list[str]:
     return [(workplace.results / "summary.csv").read_text() for workplace in workplaces]
 
 
-@pytest.mark.parametrize("target", ["all", "results/tiny/summary.csv", "tables", "results/tiny/README.md"])
+@pytest.mark.parametrize("target", ["all", "results/tiny/summary.csv", "tiny", "results/tiny/README.md"])
 def test_a_deleted_record_is_made_again_by_its_own_segments(done: Workplace, tmp_path: Path, target: str) -> None:
     clone = done.clone(tmp_path / "clone", 5)
     for path in (clone.results / "records" / "batch_res_late").glob("*.csv"):
@@ -157,10 +161,6 @@ def records_of(place: Workplace) -> dict[str, bytes]:
     return {name: content for name, content in place.files().items() if name.startswith("records/")}
 
 
-def records_and_times(place: Workplace) -> dict[str, tuple[bytes, int]]:
-    return {name: (content, (place.results / name).stat().st_mtime_ns) for name, content in records_of(place).items()}
-
-
 NO_PROFILE = ("--workflow-profile", "none")
 
 
@@ -178,15 +178,17 @@ def test_nothing_that_is_typed_changes_a_whole_record(
     done: Workplace, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     clone = done.clone(tmp_path / "clone", 10)
-    before = records_and_times(clone)
+    before = records_of(clone)
     paths = [str(path.relative_to(clone.folder)) for path in (clone.results / "records").glob("benchmark/*")]
+    deletes = "--delete-all-output" in options
     for targets in ((), ("records",), tuple(paths)):
-        if targets or "--delete-all-output" in options:  # forcing the cheap stages takes long
+        if targets or deletes:  # forcing the cheap stages takes long
             status, said = clone.attempt(*clone.command(*targets, options=options))
-            assert status == 0, said
-        assert records_and_times(clone) == before
+            assert status == deletes, said
+            assert not deletes or "--delete-all-output would delete records" in said
+        assert records_of(clone) == before
     status, said = clone.attempt(*clone.command(options=("-R", *paths, "--force", "records")))
-    assert records_and_times(clone) == before, said
+    assert records_of(clone) == before, said
 
 
 def test_a_damaged_record_is_named_and_trained_again_when_forced(done: Workplace, tmp_path: Path) -> None:
@@ -215,7 +217,7 @@ def test_a_dry_run_writes_nothing_and_plans_what_an_edit_needs(done: Workplace, 
     clone.study["title"] = "Another title"
     clone.save()
     before = {path: path.stat().st_mtime_ns for path in clone.folder.rglob("*") if ".snakemake" not in path.parts}
-    assert {"study", "collect", "write_readme"} <= clone.planned().keys()
+    assert {"collect", "write_readme"} <= clone.planned().keys()
     clone.attempt(*clone.command(options=("--summary",)))
     after = {path: path.stat().st_mtime_ns for path in clone.folder.rglob("*") if ".snakemake" not in path.parts}
     folders = {clone.folder, *(path for path in after if path.name == "__pycache__" or "__pycache__" in path.parts)}
@@ -245,33 +247,26 @@ def test_tables_of_the_study_as_it_was_are_made_again_whatever_the_times(done: W
     assert "write_readme" not in fresh.planned("results/tiny/README.md")
 
 
-def test_a_study_is_kept_while_it_runs_and_others_may_run_it_too(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path; from temporal_shortcuts import errors, folders; "
-        "errors.main(lambda: folders.hold_study(Path('study.json'), Path(sys.argv[1]), edited=sys.argv[2] == 'edited')); "
-        "print('held', flush=True); time.sleep(60)"
-    )
+@pytest.mark.parametrize("name", ["figures/forest.svg", "stability.csv", "declared.json"])
+def test_what_is_not_of_these_records_is_made_again_also_in_a_zip(done: Workplace, tmp_path: Path, name: str) -> None:
+    """In a ZIP of the repository all times are equal: one old figure beside a new README cannot be told by them."""
+    clone = done.clone(tmp_path / "clone", 18)
 
-    def run(how: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", code, str(tmp_path), how]
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def set_times() -> None:
+        for path in clone.folder.rglob("*"):
+            if ".snakemake" not in path.parts:
+                os.utime(path, (1_700_000_000, 1_700_000_000))
 
-    with run("edited") as first:
-        assert first.stdout.readline() == "held\n"
-        with run("as it is") as second:
-            assert second.stdout.readline() == "held\n", "what the first has written, others can run too"
-            with run("edited") as third:
-                said = third.communicate()[1]
-                assert (
-                    "study.json: another Snakemake runs this study as it was before; wait until that has ended" in said
-                )
-                assert third.returncode == 2
-            second.kill()
-        first.kill()
-    with run("edited") as last:
-        assert last.stdout.readline() == "held\n"
-        last.kill()
+    set_times()
+    assert clone.planned() == {}, "what is of these records is known by its content too"
+    path = clone.results / name
+    path.write_text(path.read_text().replace("1", "2") + " ")
+    set_times()
+    assert {"collect", "draw", "write_readme"} <= clone.planned().keys()
+    clone.run()
+    changed = {file for file, content in done.files().items() if clone.files()[file] != content}
+    assert changed == ({"declared.json", "README.md"} if name == "declared.json" else set())
+    assert clone.planned() == {}
 
 
 def test_touch_of_what_was_never_made_is_one_sentence(tmp_path: Path) -> None:
@@ -300,25 +295,69 @@ def test_a_study_for_a_gpu_is_refused_before_anything_is_made(tmp_path: Path) ->
     assert place.planned()["segment"] > 0, "asking is allowed"
 
 
-# -- the repository's README ---------------------------------------------------------------------------------------------
+# -- many studies ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_default_target_brings_the_front_page_up_to_date(done: Workplace, tmp_path: Path) -> None:
-    clone = done.copy(tmp_path / "copy")
-    page = clone.folder / "README.md"
-    page.with_name("README.in.md").write_text('# Here\n\n{{ accuracy("tiny", "benchmark", "last5") }}\n')
-    page.write_text("# Here\n\nan old number\n")
-    os.utime(page, (1_600_000_000, 1_600_000_000))  # older than what is made of it
-    assert clone.planned().keys() == {"front_page", "all", "total"}
-    clone.run()
-    assert "an old number" not in page.read_text()
-    with (clone.results / "summary.csv").open() as file:
-        mean = next(float(row["last5_mean"]) for row in csv.DictReader(file) if row["variant"] == "benchmark")
-    assert f"{100 * mean:.2f}\N{NO-BREAK SPACE}%" in page.read_text()
-    assert clone.planned() == {}
-    elsewhere = clone.run(options=("-n", "--config", "results=elsewhere"))
-    assert "write_readme" in elsewhere
-    assert "front_page " not in elsewhere, "it shows what lies in results/"
+def test_every_finished_study_and_the_front_page_are_brought_up_to_date_without_training(
+    done: Workplace, tmp_path: Path
+) -> None:
+    clone = done.clone(tmp_path / "clone", 17)
+    studies = clone.folder / "studies"
+    studies.mkdir()
+    (clone.folder / "tiny.yaml").rename(studies / "tiny.yaml")
+    (studies / "tiny.yaml").write_text((studies / "tiny.yaml").read_text().replace("extends: c", "extends: ../c"))
+    (studies / "other.yaml").write_text("study: other\nextends: tiny.yaml\nseeds: [5]\n")
+    text = '{{ accuracy("tiny", "lr_0.1", "best") }}'
+    (clone.folder / "README.in.md").write_text(text)
+    (clone.folder / "README.md").write_text("an old number")
+    for path in (clone.folder / "README.md", clone.folder / "README.in.md"):
+        os.utime(path, (1_600_000_000, 1_600_000_000))  # of one age, and older than what is made of it
+    command = [*SNAKEMAKE, "--cores", "2"]
+    status, said = clone.attempt(*command, "tables")
+    assert status == 0, said
+    assert clone.files() == done.files()
+    best = next(csv.DictReader((clone.results / "summary.csv").read_text().splitlines()))
+    assert re.search(r"\d+\.\d\d\s%", (clone.folder / "README.md").read_text()), best
+    assert not (clone.folder / "results" / "other").exists(), "it has no records"
+    status, said = clone.attempt(*command, "-n", "tables")
+    assert "Nothing to be done" in said
+    status, said = clone.attempt(*command, "-n", "other/lr_0.1", "tiny/lr_0.1")
+    assert re.search(r"^segment +1$", said, re.MULTILINE), said
+    next((clone.results / "records").glob("lr_0.1/*.csv")).unlink()
+    status, said = clone.attempt(*command, "-n", "tables")
+    assert status == 2
+    assert "1 of 4 records are missing (records/lr_0.1/" in said
+    assert "`snakemake --cores 2 --configfile studies/tiny.yaml`" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("protocol: {epochs: 3}\n", "studies/x.yaml: the key 'study' is missing; add it"),
+        ("- a list\n", "studies/x.yaml: found ['a list'], but a study must be a mapping of keys"),
+        ("study: tiny\nextends: ../tiny.yaml\n", "tiny.yaml: study: found 'tiny', as in studies/x.yaml; rename one"),
+    ],
+)
+def test_a_broken_file_beside_a_study_stops_only_who_asks_for_it(tmp_path: Path, text: str, sentence: str) -> None:
+    place = Workplace(tmp_path / "place")
+    (place.folder / "studies").mkdir()
+    (place.folder / "studies" / "x.yaml").write_text(text)
+    same = "as in" in sentence
+    status, said = place.attempt(*place.command(options=("-n",)))
+    assert status == (2 if same else 0), said
+    for target in ("tables", "x"):
+        status, said = place.attempt(*place.command(target, options=("-n",)))
+        assert status == 2
+        assert f"error: {sentence}" in said
+        assert "Traceback" not in said
+
+
+def test_a_finished_study_can_be_typed_and_no_target_is_a_record(done: Workplace) -> None:
+    status, said = done.attempt(*SNAKEMAKE, "--list-target-rules", "--configfile", "tiny.yaml")
+    assert status == 0, said
+    listed = {line.split()[0] for line in said.splitlines() if line and line[0].isalnum()}
+    assert {"tiny", "tiny/lr_0.1", "lr_0.1", "page/tiny", "crate/tiny", "tables", "published", "all"} <= listed
+    assert not [name for name in listed if "seed" in name]
 
 
 def test_killed_at_random_instants_it_ends_with_the_same_bytes(done: Workplace, tmp_path: Path) -> None:

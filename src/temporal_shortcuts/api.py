@@ -6,18 +6,16 @@ The numbers are those of the workflow: a run that is trained alone ends with the
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from temporal_shortcuts.catalogue import read_study
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.study import Segment, Study, ladder, resolve
+from temporal_shortcuts.study import Segment, Study
 from temporal_shortcuts.study.checks import check_full_batches
 from temporal_shortcuts.study.columns import ordered
-from temporal_shortcuts.study.reading import merged, read
 from temporal_shortcuts.training import numerics
 
 if TYPE_CHECKING:
@@ -25,55 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from temporal_shortcuts.networks.parts.network import Network
-
-
-def read_study(*layers: str | Path | Mapping[str, Any]) -> Study:
-    """A study from its file, with further files or mappings merged on top key by key, as `snakemake --configfile` does."""
-    config: Any = {}
-    for layer in layers:
-        content = layer if isinstance(layer, Mapping) else read(layer)
-        config = merged(config, content) if isinstance(content, Mapping) else content
-    return resolve(config, [layer for layer in layers if not isinstance(layer, Mapping)])
-
-
-def declared(root: Path) -> Iterator[tuple[Path, Study]]:
-    """The studies of a clone, each with its file: config.yaml, and those in studies/. Raises `UserError`."""
-    names: dict[str, Path] = {}
-    for path in _study_files(root):
-        study = _declared_in(root, path)
-        if study.name in names:
-            raise UserError(f"{path}: study: found {study.name!r}, as in {names[study.name]}; rename one of them.")
-        names[study.name] = path
-        yield path, study
-
-
-def declared_as(name: str, root: Path) -> tuple[Path, Study]:
-    """The file of the study of a name, or whose file has that name, and the study. Raises `UserError`."""
-    sound = sound_studies(root)
-    for path, study in sorted(sound, key=lambda found: found[1].name != name):
-        if name in (study.name, path.stem):
-            return path, study
-    if (root / "studies" / f"{name}.yaml").is_file():
-        _declared_in(root, Path("studies", f"{name}.yaml"))  # says what is wrong with it
-    raise UserError(f"there is no study {name!r}: name one of {', '.join(study.name for _, study in sound)}.")
-
-
-def sound_studies(root: Path) -> list[tuple[Path, Study]]:
-    """The studies of a clone whose files have no fault."""
-    found = []
-    for path in _study_files(root):
-        with suppress(UserError):
-            found.append((path, _declared_in(root, path)))
-    return found
-
-
-def _study_files(root: Path) -> list[Path]:
-    found = (path.relative_to(root) for path in sorted((root / "studies").glob("*.yaml")))
-    return [Path("config.yaml"), *(path for path in found if path != ladder.FILE)]
-
-
-def _declared_in(root: Path, path: Path) -> Study:
-    return read_study(os.path.relpath(root / path))
 
 
 def train(

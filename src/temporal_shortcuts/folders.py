@@ -74,19 +74,12 @@ def hold_files(files: Iterable[str | Path], work: Path) -> None:
     held = _making(work)
     with locking(work):
         for offset, file in sorted((_offset(file), str(file)) for file in files):
-            _lock(held, offset, fcntl.LOCK_EX, f"{file}: another Snakemake is making it")
-
-
-def hold_study(study: Path, work: Path, *, edited: bool) -> None:
-    """Hold a study as it is until this process ends: others may hold it too, but nobody can begin to change its study.json.
-
-    Who has `edited` it must be alone with it first. Raises `UserError` where another process holds the study as it was.
-    """
-    held = _making(work)
-    with locking(work):
-        if edited:
-            _lock(held, _offset(study), fcntl.LOCK_EX, f"{study}: another Snakemake runs this study as it was before")
-        _lock(held, _offset(study), fcntl.LOCK_SH, f"{study}: another Snakemake is changing it")
+            try:
+                fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
+            except (BlockingIOError, PermissionError):
+                raise UserError(
+                    f"{file}: another Snakemake is making it; wait until that has ended, and run the same command again."
+                ) from None
 
 
 def _making(work: Path) -> int:
@@ -98,13 +91,6 @@ def _making(work: Path) -> int:
     with (work / "locks").open("w") as tried, locking(work):
         fcntl.flock(tried, fcntl.LOCK_SH)
     return os.open(work / "making", os.O_RDWR | os.O_CREAT, 0o666)
-
-
-def _lock(held: int, offset: int, how: int, sentence: str) -> None:
-    try:
-        fcntl.lockf(held, how | fcntl.LOCK_NB, 1, offset)
-    except (BlockingIOError, PermissionError):
-        raise UserError(f"{sentence}; wait until that has ended, and run the same command again.") from None
 
 
 def _offset(file: str | Path) -> int:

@@ -1,65 +1,65 @@
 """The tables: records gathered into CSV files, and the statistics made from them.
 
-Needs the records. Makes results/<study>/*.csv. study.json is an input, so that an edited study makes them anew.
+Needs the records. Makes results/<study>/*.csv, and study.json, from which all that follows knows the study.
 """
 
 
 localrules:
-    tables,
     collect,
     analyse,
-
-
-rule tables:
-    """All tables."""
-    input:
-        RECORDS,
-        TABLES,
-    message:
-        "All tables"
 
 
 rule collect:
     """Gather the records: one row a run and epoch (metrics.csv), and one row a run (runs.csv)."""
     input:
-        RECORDS,
+        lambda wildcards: records_of(wildcards.study),
         code("study/*.py", "analysis/*.py"),
-        newest_if(STALE),
-        study=STUDY_FILE,
+        study=told(study_file),
     output:
-        COLLECTED,
+        f"{RESULTS}/{{study}}/study.json",
+        f"{RESULTS}/{{study}}/metrics.csv",
+        f"{RESULTS}/{{study}}/runs.csv",
     log:
-        f"{WORK}/logs/collect/{STUDY.name}.log",
+        f"{WORK}/logs/collect/{{study}}.log",
     conda:
         ENVIRONMENT
     params:
+        results=lambda wildcards: f"{RESULTS}/{wildcards.study}",
         python=PYTHON,
         script=SCRIPTS / "collect.py",
     message:
-        "Gather the records"
+        "Gather the records of {wildcards.study}"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} > {log:q} 2>&1"
+        "{params.python} {params.script:q} --study {input.study:q} --results {params.results:q} > {log:q} 2>&1"
 
 
 rule analyse:
-    """Summaries, stable epochs, paired comparisons with the benchmark, and a verdict for each claim."""
+    """Summaries, stable epochs, paired comparisons with the benchmark, a verdict for each claim, and what else the study's variants ask for."""
     input:
-        COLLECTED,
+        f"{RESULTS}/{{study}}/metrics.csv",
+        f"{RESULTS}/{{study}}/runs.csv",
         code("study/*.py", "analysis/*.py"),
-        newest_if(STALE),
-        study=STUDY_FILE,
+        study=f"{RESULTS}/{{study}}/study.json",
     output:
-        reported(ANALYSED, "table"),
+        [
+            report(
+                f"{RESULTS}/{{study}}/{name}",
+                "../report/table.rst",
+                category="Tables",
+                labels={"table": Path(name).stem},
+            )
+            for name in outputs.TABULATED
+        ],
     log:
-        f"{WORK}/logs/analyse/{STUDY.name}.log",
+        f"{WORK}/logs/analyse/{{study}}.log",
     benchmark:
-        f"{WORK}/benchmarks/analyse/{STUDY.name}.tsv"
+        f"{WORK}/benchmarks/analyse/{{study}}.tsv"
     conda:
         ENVIRONMENT
     params:
         python=PYTHON,
         script=SCRIPTS / "analyse.py",
     message:
-        "Make the tables"
+        "Make the tables of {wildcards.study}"
     shell:
         "{params.python} {params.script:q} --study {input.study:q} > {log:q} 2>&1"

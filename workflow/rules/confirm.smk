@@ -1,30 +1,36 @@
-"""The study that confirms what did best in this one, where this one says how (its key `confirm`).
+"""The study that confirms what did best in another one, where that says how (its key `confirm`).
 
-Needs the tables. Makes the other study's file, beside this one's: which candidate it has follows from the tables by a rule
+Needs the tables. Makes the other study's file, beside the first one's: which candidate it has follows from the tables by a rule
 (analysis/choice.py), so that no old choice stands after a changed exploration.
 """
 
-if CONFIRMING:
+EXPLORING = {
+    os.path.relpath(STUDIES.files[name].with_name(study.confirm.file)): name
+    for name, study in STUDIES.studies.items()
+    if study.confirm
+}
 
-    rule confirm:
-        """Choose the best candidate from the tables, and write the study that confirms it."""
-        input:
-            TABLES,
-            code("study/*.py", "analysis/*.py"),
-            newest_if(STALE),
-            study=STUDY_FILE,
-        output:
-            update(CONFIRMING),
-        log:
-            f"{WORK}/logs/confirm/{STUDY.name}.log",
-        localrule: True
-        conda:
-            ENVIRONMENT
-        params:
-            data=json.dumps(config["data"], sort_keys=True),
-            python=PYTHON,
-            script=SCRIPTS / "confirm.py",
-        message:
-            "Choose what is confirmed"
-        shell:
-            "{params.python} {params.script:q} --study {input.study:q} --data {params.data:q} --output {output:q} > {log:q} 2>&1"
+
+rule choose:
+    """Choose the best candidate from the tables, and write the study that confirms it."""
+    input:
+        lambda wildcards: tables_of(EXPLORING[wildcards.confirming]),
+        code("study/*.py", "analysis/*.py"),
+        study=lambda wildcards: f"{RESULTS}/{EXPLORING[wildcards.confirming]}/study.json",
+    output:
+        update("{confirming}"),
+    log:
+        f"{WORK}/logs/confirm/{{confirming}}.log",
+    wildcard_constraints:
+        confirming="|".join(map(re.escape, EXPLORING)) or "(?!)",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        data=lambda wildcards: json.dumps(STUDIES[EXPLORING[wildcards.confirming]].data.model_dump(), sort_keys=True),
+        python=PYTHON,
+        script=SCRIPTS / "confirm.py",
+    message:
+        "Choose what is confirmed"
+    shell:
+        "{params.python} {params.script:q} --study {input.study:q} --data {params.data:q} --output {output:q} > {log:q} 2>&1"

@@ -3,33 +3,19 @@
 Needs nothing. Makes work/data/<identity>/ with the images and labels of both splits.
 """
 
-import json
-
-
-localrules:
-    data,
-
-
-rule data:
-    """The prepared data."""
-    input:
-        IMAGES,
-    message:
-        f"The prepared data: {DATA}"
-
 
 rule prepare:
     """Download or read the source, check it against its pinned checksum, and write the arrays."""
     output:
         IMAGES,
     log:
-        f"{WORK}/logs/prepare/{STUDY.data_folder}.log",
+        f"{WORK}/logs/prepare/{{data}}.log",
     benchmark:
-        f"{WORK}/benchmarks/prepare/{STUDY.data_folder}.tsv"
+        f"{WORK}/benchmarks/prepare/{{data}}.tsv"
     conda:
         ENVIRONMENT
     params:
-        data=json.dumps(config["data"], sort_keys=True),
+        data=data_of,
         cache=f"{WORK}/downloads",
         folder=lambda wildcards, output: os.path.dirname(output[0]),
         python=PYTHON,

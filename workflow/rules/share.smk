@@ -5,59 +5,55 @@ Needs the results. Makes build/<study>.html and build/<study>-crate.zip.
 
 
 localrules:
-    page,
-    crate,
+    write_page,
+    pack,
 
 
 # The files of the repository that the archive holds beside the results: enough to make these again.
-REPOSITORY = SCRIPTS.parents[1]
 ARCHIVED = ["Snakefile", "*.yaml", "*.md", "*.toml", "Makefile", "LICENSE", "CITATION.cff"]
 ARCHIVED += [f"{folder}/**/*" for folder in ("config", "docs", "envs", "profiles", "src", "studies", "workflow")]
-ARCHIVED = [path for pattern in ARCHIVED for path in sorted(REPOSITORY.glob(pattern)) if path.is_file()]
-ARCHIVED = [local(str(path)) for path in ARCHIVED if path.suffix != ".pyc" and ".egg-info" not in str(path)]
 
 
-rule page:
+rule write_page:
     """Write the study's results as one HTML file that needs no network: verdicts, differences, curves, sortable runs."""
     input:
-        RECORDS,
-        TABLES,
+        lambda wildcards: records_of(wildcards.study) + tables_of(wildcards.study),
         code("study/*.py", "analysis/*.py", "report/*.py", "report/figures/*.py", "report/templates/*"),
-        study=STUDY_FILE,
+        study=f"{RESULTS}/{{study}}/study.json",
     output:
-        f"build/{STUDY.name}.html",
+        "build/{study}.html",
     log:
-        f"{WORK}/logs/page/{STUDY.name}.log",
+        f"{WORK}/logs/page/{{study}}.log",
     conda:
         ENVIRONMENT
     params:
         python=PYTHON,
         script=SCRIPTS / "page.py",
     message:
-        "Write the results page"
+        "Write the results page of {wildcards.study}"
     shell:
         "{params.python} {params.script:q} --study {input.study:q} --output {output:q} > {log:q} 2>&1"
 
 
-rule crate:
+rule pack:
     """Pack the study's results, and the workflow that made them, into an RO-Crate for an archive."""
     input:
-        RECORDS,
-        results=[*TABLES, *FIGURES, README],
-        sources=lambda wildcards: ARCHIVED,  # of a function, braces in a path are no wildcards
-        study=STUDY_FILE,
+        lambda wildcards: all_of(wildcards.study),
+        sources=lambda wildcards: archived(),  # of a function, braces in a path are no wildcards
+        study=f"{RESULTS}/{{study}}/study.json",
     output:
-        f"build/{STUDY.name}-crate.zip",
+        "build/{study}-crate.zip",
     log:
-        f"{WORK}/logs/crate/{STUDY.name}.log",
+        f"{WORK}/logs/crate/{{study}}.log",
     conda:
         ENVIRONMENT
     params:
+        results=results_of,
         python=PYTHON,
-        root=REPOSITORY,
+        root=ROOT,
         script=SCRIPTS / "crate.py",
     message:
-        "Pack the archive"
+        "Pack the archive of {wildcards.study}"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} --results {input.results:q} --root {params.root:q}"
+        "{params.python} {params.script:q} --study {input.study:q} --results {params.results:q} --root {params.root:q}"
         " --sources {input.sources:q} --output {output:q} > {log:q} 2>&1"

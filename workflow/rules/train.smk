@@ -1,29 +1,18 @@
 """The training: segments, each from its parent's state to its own, and a record from each final state.
 
-Needs the prepared data. Makes results/<study>/records/. A record that is whole is a source, which no rule makes; one that is not
-asks for the segments of its run. What its fingerprint covers is ancient(): times of files decide nothing here.
+Needs the prepared data. Makes results/<study>/records/. A record that is whole needs nothing; one that is not asks for the segments of
+its run. What its fingerprint covers is ancient(): times of files decide nothing here.
 """
 
-
-localrules:
-    records,
-    record,
-
-
-rule records:
-    """The records of all runs."""
-    input:
-        RECORDS,
-    message:
-        "The records of all runs"
+MOST_URGENT = 10**9
 
 
 rule segment:
     """Train a span of epochs that a set of runs has in common; a killed job goes on from its last saved state."""
     input:
-        images=[ancient(path) for path in IMAGES],
+        images=told(images_of),
         parent=parent_of,
-        study=ancient(SNAPSHOT),
+        study=study_for,
     output:
         f"{WORK}/states/{{state}}.state",
     log:
@@ -35,13 +24,13 @@ rule segment:
         ENVIRONMENT
     threads: 1
     resources:
-        gpu=1 if STUDY.protocol.device == "cuda" else 0,
+        gpu=lambda wildcards: int(with_segment(wildcards.state).protocol.device == "cuda"),
     params:
         data=lambda wildcards, input: os.path.dirname(input.images[0]),
         work=lambda wildcards: WORK,
-        minutes=config["checkpoint_minutes"],
-        jobs=config["jobs_per_gpu"],
-        force="--force-environment" if config["force_environment"] else "",
+        minutes=lambda wildcards: with_segment(wildcards.state).running.checkpoint_minutes,
+        jobs=lambda wildcards: with_segment(wildcards.state).running.jobs_per_gpu,
+        force=lambda wildcards: "--force-environment" if with_segment(wildcards.state).running.force_environment else "",
         malloc=MALLOC,
         title=title_of,
         python=PYTHON,
@@ -54,52 +43,28 @@ rule segment:
 
 
 rule record:
-    """Write a run's record, sidecar and correct test images, and remove the states that nothing needs any more."""
+    """Write a run's record, sidecar and correct test images, and remove the states that nothing needs any more; leave a whole one alone."""
     input:
-        source=source_of,
-        study=ancient(SNAPSHOT),
+        source=told(source_of),
+        study=lambda wildcards: ancient(kept(wildcards.study)),
     output:
-        update(f"{RESULTS}/records/{{run}}.csv"),  # else an old one would be deleted before there is a whole one
-        update(f"{RESULTS}/records/{{run}}.json"),
-        update(f"{RESULTS}/records/{{run}}.correct.npy"),
+        update(f"{RESULTS}/{{study}}/records/{{run}}.csv"),  # else an old one would be deleted before there is a whole one
+        update(f"{RESULTS}/{{study}}/records/{{run}}.json"),
+        update(f"{RESULTS}/{{study}}/records/{{run}}.correct.npy"),
     log:
-        f"{WORK}/logs/record/{STUDY.name}/{{run}}.log",
+        f"{WORK}/logs/record/{{study}}/{{run}}.log",
     priority: MOST_URGENT  # before another segment begins: what is trained is then kept whatever happens next
+    localrule: True
     conda:
         ENVIRONMENT
     params:
-        results=lambda wildcards: RESULTS,
+        results=lambda wildcards: f"{RESULTS}/{wildcards.study}",
         work=lambda wildcards: WORK,
-        keep=("--keep-states " if config["keep_states"] else "") + ("--keep-weights" if config["keep_weights"] else ""),
+        keep=keeping,
         python=PYTHON,
         script=SCRIPTS / "record.py",
     message:
         "Record {wildcards.run}"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} --results {params.results:q} --record records/{wildcards.run}.csv --work {params.work:q}"
-        " --source {input.source:q} {params.keep} > {log:q} 2>&1"
-
-
-for variant in STUDY.variants:
-
-    rule:
-        name:
-            variant
-        input:
-            [f"{RESULTS}/{name}" for run in STUDY.variant_runs(variant) for name in run.record_files],
-        localrule: True
-        message:
-            f"All runs of {variant}"
-
-
-# The files of a record that is whole can be named as targets too: they are there.
-for path in filter(os.path.isfile, RECORDS if workflow.is_main_process else []):
-
-    rule:
-        name:
-            path
-        input:
-            path,
-        localrule: True
-        message:
-            f"{path} is there"
+        "[ -z '{input.source}' ] || {params.python} {params.script:q} --study {input.study:q} --results {params.results:q}"
+        " --record records/{wildcards.run}.csv --work {params.work:q} --source {input.source:q} {params.keep:q} > {log:q} 2>&1"

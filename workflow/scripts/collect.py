@@ -1,4 +1,4 @@
-"""Records -> metrics.csv and runs.csv, beside the study's study.json."""
+"""Records -> metrics.csv and runs.csv, and study.json, from which all that follows knows the study."""
 
 import argparse
 from pathlib import Path
@@ -10,12 +10,12 @@ from temporal_shortcuts.study import load_resolved
 
 def program() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--study", type=Path, required=True, help="results/<study>/study.json; the records stand beside it"
-    )
+    parser.add_argument("--study", type=Path, required=True, help="the study as it was read")
+    parser.add_argument("--results", type=Path, required=True, help="results/<study>, which holds its records")
     arguments = parser.parse_args()
-    folder = arguments.study.parent
-    metrics, runs = tables.collect(load_resolved(arguments.study), folder)
+    study, folder = load_resolved(arguments.study), arguments.results
+    metrics, runs = tables.collect(study, folder)
+    study.write(folder / "study.json")
     tables.write_table(metrics, folder / "metrics.csv")
     tables.write_table(runs, folder / "runs.csv")
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from temporal_shortcuts import api, errors
+from temporal_shortcuts import errors
 from temporal_shortcuts.analysis import reproduced, tables
+from temporal_shortcuts.catalogue import catalogue
 from temporal_shortcuts.study import Run, load_resolved
 from temporal_shortcuts.terminal import arguments
 
@@ -32,7 +33,8 @@ def program() -> None:
     if not args.study.is_file():
         raise errors.UserError(f"{args.study} is not there: name a committed study, such as STUDY=demo.")
     study = load_resolved(args.study)
-    file, declared = api.declared_as(study.name, ROOT)
+    studies = catalogue(ROOT)
+    file, declared = studies.declared_as(study.name)
     runs = [
         run for run in study.runs if not args.runs or {run.variant, f"{run.variant}/seed{run.seed}"} & set(args.runs)
     ]
@@ -44,7 +46,7 @@ def program() -> None:
     edited = {run.record for run in runs} - {run.record for run in declared.runs}
     if edited:
         raise errors.UserError(f"{file} no longer declares {sorted(edited)[0]}: undo the edit, or name other runs.")
-    arguments.check_device(study, ROOT)
+    arguments.check_device(study, studies)
     made = args.folder / "results" / study.name
     targets = ["all"] if args.whole else [str(made / run.record) for run in runs]
     places = [f"results={args.folder}/results", f"work={args.folder}/work"]
@@ -56,7 +58,7 @@ def program() -> None:
         "--cores",
         str(args.cores),
         "--configfile",
-        str(ROOT / file),
+        str(file),
     ]
     if subprocess.run([*command, "--config", *places]).returncode != 0:
         raise errors.UserError(

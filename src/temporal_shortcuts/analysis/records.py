@@ -13,7 +13,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,12 +147,17 @@ def damage(path: Path, run: Run, epochs: int) -> str | None:
     return None
 
 
-def remove_spent_states(study: Study, run: Run, folder: Path, states: Path) -> None:
-    """Remove the states of the run's chain that no run without a whole record needs."""
-    open_runs = [other for other in study.runs if not is_whole(other, folder, study.epochs)]
-    open_states = {segment.state for other in open_runs for segment in study.chain(other)}
+def open_states(study: Study, folder: Path) -> set[str]:
+    """The states of a study that its runs without a whole record need."""
+    runs = [run for run in study.runs if not is_whole(run, folder, study.epochs)]
+    return {segment.state for run in runs for segment in study.chain(run)}
+
+
+def remove_spent_states(study: Study, run: Run, folder: Path, states: Path, needed: Set[str] = frozenset()) -> None:
+    """Remove the states of the run's chain that no run without a whole record needs; `needed` are those of other studies."""
+    kept = open_states(study, folder) | needed
     for segment in study.chain(run):
-        if segment.state not in open_states:
+        if segment.state not in kept:
             (states / f"{segment.state}.state").unlink(missing_ok=True)
 
 

@@ -7,7 +7,7 @@ the file beside the study's that has its name and ends in .md.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -104,14 +104,14 @@ def _published(context: jinja2.runtime.Context, claim: dict[str, Any]) -> str:
     return escape(wording.published_claim(context["study"], claim))
 
 
-def page(study: Study, tables: Tables, folder: Path, text: str = "") -> str:
-    """The Markdown of a study's page. `folder` holds its records, `text` is what a person wrote, with its numbers."""
+def page(study: Study, tables: Tables, folder: Path, text: str = "", sources: Iterable[Path] = ()) -> str:
+    """The Markdown of a study's page. `folder` holds its records, `text` is what a person wrote, with its numbers from `sources`."""
     lead = next(iter(headline_figures_of(study)), None)
     shown = [varied_file(key, ".svg") for key in varied(study)]  # beside their tables
     environments, forced = facts.environments(study, folder)
     context = {
         "study": study,
-        "mark": mark(study),
+        "mark": mark(study, folder, sources),
         "tables": tables,
         "prose": text,
         "protocol": settings_of(study.protocol),
@@ -143,4 +143,4 @@ def write_page(study: Study, tables: Tables, folder: Path, text: Path | None = N
     """Write a study's README.md into the folder of its results; `text` is a person's, if there is one. Raises `UserError`."""
     path = folder / "README.md"
     said = prose.filled(text, folder.parent, path, study.name) if text else ""
-    write_atomically(path, page(study, tables, folder, said).encode())
+    write_atomically(path, page(study, tables, folder, said, [text] if text else []).encode())

@@ -16,9 +16,33 @@ from temporal_shortcuts.study.schedules import rates, steps_from
 from temporal_shortcuts.study.segments import canonical
 
 RESERVED = (
-    *("all", "data", "prepare", "segment", "record", "records", "collect", "analyse", "tables"),
-    *("draw", "figures", "write_readme", "readme", "front_page", "study", "snapshot", "page", "crate", "confirm"),
-    "ladder",
+    *(
+        "all",
+        "data",
+        "prepare",
+        "segment",
+        "record",
+        "records",
+        "collect",
+        "analyse",
+        "tables",
+        "draw",
+        "figures",
+        "readme",
+    ),
+    *(
+        "write_readme",
+        "front_page",
+        "page",
+        "write_page",
+        "crate",
+        "pack",
+        "confirm",
+        "choose",
+        "ladder",
+        "gather",
+        "default",
+    ),
 )
 """Names of rules, which a variant cannot have because each variant is a target too."""
 

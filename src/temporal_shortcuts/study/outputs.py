@@ -5,6 +5,11 @@ The Snakefile asks here, each time it is read, so nothing that is slow to import
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from temporal_shortcuts.study import declaration
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study, fingerprint
 from temporal_shortcuts.study.varied import KEYS, varied
@@ -70,16 +75,36 @@ def headline_figures_of(study: Study) -> list[str]:
     return [name for name in figures if name in leading]
 
 
-def mark(study: Study) -> str:
-    """The last line of the study's README, which says of which study it is: study.json can be newer than what was made of it."""
-    return f"<!-- of the study {fingerprint(study.resolved)} -->"
+def mark(study: Study, folder: Path, others: Iterable[Path] = ()) -> str:
+    """The last line of the study's README: the study, and by their content all the files that it was made beside.
+
+    These are the records, tables and figures in its folder, and `others` that its text is made of. Where the mark is another one,
+    something there is not of this study or of these records, whatever the times of files say.
+    """
+    names = [name for run in study.runs for name in run.record_files]
+    names += [declaration.FILE, *COLLECTED, *tables_of(study), *(f"figures/{name}" for name in figures_of(study))]
+    return (
+        f"<!-- of the study {fingerprint(study.resolved)}, {beside([*(folder / name for name in names), *others])} -->"
+    )
+
+
+def beside(paths: Iterable[Path]) -> str:
+    """Files by their content, with line ends of any system."""
+    digest = hashlib.sha256()
+    for path in paths:
+        content = path.read_bytes() if path.is_file() else b"missing"
+        digest.update(hashlib.sha256(content if path.suffix == ".npy" else content.replace(b"\r\n", b"\n")).digest())
+    return f"beside the files {digest.hexdigest()[:16]}"
+
+
+def bears(page: Path, mark: str) -> bool:
+    """Whether a page is there and bears a mark."""
+    return page.is_file() and mark in page.read_text(encoding="utf-8", errors="replace")
 
 
 def outdated(study: Study) -> list[str]:
-    """The tables and figures that another study has and this one has not: left over where its file was edited."""
-    tables = [name for name, applies in _added_tables(study).items() if not applies]
-    figures = [f"figures/{name}" for name, applies in _figures(study).items() if not applies]
-    return [*tables, *figures]
+    """The tables that another study has and this one has not: left over where its file was edited."""
+    return [name for name, applies in _added_tables(study).items() if not applies]
 
 
 # -- which variants ----------------------------------------------------------------------------------------------------

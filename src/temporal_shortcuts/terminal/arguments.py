@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from temporal_shortcuts.api import sound_studies
+from temporal_shortcuts.catalogue import Catalogue
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.outputs import CONFIRMING
@@ -31,7 +31,7 @@ def check_confirming(file: Path) -> None:
         )
 
 
-def check_device(study: Study, root: Path) -> None:
+def check_device(study: Study, studies: Catalogue) -> None:
     """Raise `UserError` if this machine has not the processor or the GPU that the study needs, naming those that need no GPU."""
     numerics.check_processor(study.protocol.instruction_set)
     if study.protocol.device != "cuda":
@@ -39,7 +39,7 @@ def check_device(study: Study, root: Path) -> None:
     import torch
 
     if not torch.cuda.is_available():
-        others = [str(file) for file, other in sound_studies(root) if other.protocol.device == "cpu"]
+        others = [str(studies.files[name]) for name, other in studies.studies.items() if other.protocol.device == "cpu"]
         named = f", such as {', '.join(others)}" if others else ""
         raise UserError(
             f"protocol.device of the study {study.name} is cuda, but torch finds no GPU here: run it on a machine with one, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich import box
@@ -33,30 +33,42 @@ _CRASHES = {
 """What Python's fault handler writes -> the signal, and what to do."""
 
 
-def succeeded(study: Study, results: Path, made: Iterable[str | Path]) -> None:
-    """After a run that made the files `made`: the summary if it is among them, and the paths to look at."""
-    made = list(made)
-    names = {str(Path(path).relative_to(results)) for path in made if Path(path).is_relative_to(results)}
+def succeeded(studies: Mapping[str, Study], results: Path, made: Iterable[str | Path]) -> None:
+    """After a run that made the files `made`: the summary of the study if it is among them, and the paths to look at."""
     console = Console(width=None if sys.stdout.isatty() else 120)
-    if "summary.csv" in names:
+    made = [Path(path) for path in made]
+    names: dict[str, set[str]] = {}
+    for path in made:
+        if path.is_relative_to(results):
+            study, *name = path.relative_to(results).parts
+            names.setdefault(study, set()).add("/".join(name))
+    summarised = [name for name in names if name in studies and "summary.csv" in names[name]]
+    if len(summarised) == 1:
         console.print()
-        console.print(summary(study, results))
-    records = sum(name.startswith("records/") and name.endswith(".csv") for name in names)
-    places = {
-        "README.md": "README.md" in names and "the outcome: claims, tables, figures",
-        "figures/": any(name.startswith("figures/") for name in names) and "the figures",
-        "*.csv": "summary.csv" in names and "the tables",
-        "records/": records and f"{records} new record{'s' * (records > 1)}",
-    }
-    looks = {f"{results}/{name}": what for name, what in places.items() if what}
+        console.print(summary(studies[summarised[0]], results / summarised[0]))
+    looks = {f"{results / name}/{file}": what for name in names for file, what in _looks(names[name]).items()}
     handed_on = {".html": "the results as a page", ".zip": "the archive", ".yaml": "the study that confirms the choice"}
-    for path in map(Path, made):
+    for path in made:
         if path.parts[0] in ("build", "studies") and path.suffix in handed_on:
             looks[str(path)] = handed_on[path.suffix]
+        elif path.parent == Path() and path.suffix == ".md":
+            looks[str(path)] = "the front page"
     if looks:
         console.print("To look at:")
         for path, what in looks.items():
             console.print(Text(f"  {path:{max(map(len, looks))}}  {what}"), soft_wrap=True)
+
+
+def _looks(names: set[str]) -> dict[str, str]:
+    """What there is to look at in a study's folder, of the files that were made there."""
+    records = sum(name.startswith("records/") and name.endswith(".csv") for name in names)
+    places = {
+        "README.md": "README.md" in names and "the outcome: claims, tables, figures",
+        "figures/": "figures" in names and "the figures",
+        "*.csv": "summary.csv" in names and "the tables",
+        "records/": records and f"{records} new record{'s' * (records > 1)}",
+    }
+    return {name: what for name, what in places.items() if what}
 
 
 def failed(jobs: Iterable[tuple[str, str]], configfiles: Iterable[Path], settings: Sequence[str]) -> None:
