@@ -221,7 +221,7 @@ def test_a_run_that_diverges_is_a_result_and_stands_in_every_table_figure_and_te
     read = Tables.read(done.results, study_of(done))
     assert read.runs.set_index("variant").loc["wild", "diverged_epoch"] in (1, 2)
     assert read.summary.set_index("variant")["diverged"].to_dict() == {"benchmark": 0, "batch_res_late": 0, "wild": 1}
-    assert "| wild | 1 |" in (done.results / "README.md").read_text()
+    assert f"| {study_of(done).variants['wild'].label} | 1 |" in (done.results / "README.md").read_text()
     assert {f"figures/{name}" for name in outputs.figures_of(study_of(done))} <= set(done.files())
 
 
