@@ -21,8 +21,8 @@ by_pip() {
 }
 
 # where pip is told to look, uv looks too
-UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$("$any" -m pip config get global.index-url 2> /dev/null || echo https://pypi.org/simple)}}
-export UV_DEFAULT_INDEX
+index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$("$any" -m pip config get global.index-url 2> /dev/null || true)}}
+if [ -n "$index" ]; then export UV_DEFAULT_INDEX=$index; fi
 by_uv || {
     echo "uv could not make the environment; pip makes it, which takes some minutes" >&2
     by_pip

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from synthetic import ROOT, SMALL, run_program, study_of
 
-from temporal_shortcuts.api import declared
+from temporal_shortcuts.catalogue import catalogue
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study, load_resolved
 from temporal_shortcuts.study.declaration import FILE, changes, declaration, said, write_first
@@ -78,7 +78,16 @@ def test_the_record_stage_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     study = small(seeds=[0])
     study.write(tmp_path / "study.json")
     run = study.runs[0]
-    arguments = ("--study", tmp_path / "study.json", "--record", run.record, "--work", tmp_path / "work")
+    arguments = (
+        "--study",
+        tmp_path / "study.json",
+        "--results",
+        tmp_path,
+        "--record",
+        run.record,
+        "--work",
+        tmp_path / "work",
+    )
     run_program("record", *arguments, "--source", tmp_path / "none.state")  # fails, since nothing is trained
     assert json.loads((tmp_path / FILE).read_text()) == declaration(load_resolved(tmp_path / "study.json"))
 
@@ -86,7 +95,7 @@ def test_the_record_stage_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_each_committed_study_has_what_it_declared():
     """Those of before there was the file have it from git: from the commit of their first record."""
     later = {}
-    for _, study in declared(ROOT):
+    for study in catalogue(ROOT).studies.values():
         results = ROOT / "results" / study.name
         if any(results.glob("records/*/*.csv")):
             assert (results / FILE).is_file(), study.name

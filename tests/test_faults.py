@@ -60,7 +60,7 @@ class Place:
 
     def command(self, stage: str, segment: Segment | None = None, run: Run | None = None) -> list[object]:
         segment, run = segment or self.branch, run or self.late
-        study = ["--study", self.results / "study.json"]
+        study, results = ["--study", self.results / "study.json"], ["--results", self.results]
         arguments = {
             "prepare": [
                 "--data",
@@ -71,7 +71,8 @@ class Place:
                 self.work / "data",
             ],
             "train": [*study, "--state", segment.state, "--data", self.work / "data", "--work", self.work],
-            "record": [*study, "--record", run.record, "--work", self.work, "--keep-states"],
+            "record": [*study, *results, "--record", run.record, "--work", self.work, "--keep-states"],
+            "collect": [*study, *results],
         }
         arguments["record"] += ["--source", self.work / "states" / f"{run.fingerprint}-final.state"]
         return [ROOT / "workflow" / "scripts" / f"{stage}.py", *arguments.get(stage, study)]

@@ -24,7 +24,8 @@ from rich_study import DELETED, RICH, Key, at, changed, refused, shown, sound
 from rich_study import nothing_is_written as nothing_is_written
 from synthetic import ROOT
 
-from temporal_shortcuts.api import declared, read_study
+from temporal_shortcuts.api import read_study
+from temporal_shortcuts.catalogue import catalogue
 from temporal_shortcuts.data import vision
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve
@@ -35,7 +36,7 @@ from temporal_shortcuts.study.validation import rule_of, schema
 
 pytestmark = pytest.mark.usefixtures("nothing_is_written")
 SCHEMA = ROOT / "workflow" / "schemas" / "study.schema.json"
-SHIPPED = tuple(str(file) for file, _ in declared(ROOT))
+SHIPPED = tuple(str(file) for file in catalogue(ROOT).files.values())
 NAMES = [name for name, variant in RICH["variants"].items() if variant]
 
 

@@ -127,8 +127,8 @@ def test_the_test_set_says_how_many_images_and_what_chance_is(small, tmp_path):
 def test_the_programs_write_the_same_bytes(small, tmp_path):
     study, folder, _ = small
     target = write_results(study, tmp_path / "small")
-    for program in ("collect", "analyse"):
-        assert run_program(program, "--study", target) == 0
+    assert run_program("collect", "--study", target, "--results", target.parent) == 0
+    assert run_program("analyse", "--study", target) == 0
     for name in (*COLLECTED, *tables_of(study)):
         assert (target.parent / name).read_bytes() == (folder / name).read_bytes(), name
 
@@ -193,7 +193,7 @@ def test_a_diverged_run_counts_the_same_in_every_table_and_curve(tmp_path):
             record.loc[record["epoch"] > 2, "test_accuracy"] = 0.9
             record.to_csv(path, index=False, na_rep="nan")
             np.save(str(path).removesuffix(".csv") + ".correct.npy", np.packbits(np.arange(400) < 360))
-    assert run_program("collect", "--study", tmp_path / "study.json") == 0
+    assert run_program("collect", "--study", tmp_path / "study.json", "--results", tmp_path) == 0
     assert run_program("analyse", "--study", tmp_path / "study.json") == 0
     read = tables.Tables.read(tmp_path, study)
     assert read.test_set == tables.TestSet(400, 2, 0.9)
@@ -260,8 +260,11 @@ def test_a_program_complains_in_one_sentence(tmp_path, capsys):
     study = study_of(SMALL)
     target = write_results(study, tmp_path)
     (tmp_path / study.runs[0].record).unlink()
-    for program, missing in (("collect", study.runs[0].record), ("analyse", "runs.csv")):
-        assert run_program(program, "--study", target) == 2
+    for program, more, missing in (
+        ("collect", ["--results", tmp_path], study.runs[0].record),
+        ("analyse", [], "runs.csv"),
+    ):
+        assert run_program(program, "--study", target, *more) == 2
         said = capsys.readouterr().err
         assert said.count("\n") == 1
         assert missing in said
