@@ -270,7 +270,12 @@ def graph() -> Iterator[Row]:
     yield row("graph", "imports of torch while the Snakefile is read", torch, "", "none", torch == 0)
     for runs in (10, 100, 1000, 10_000):
         config = yaml.safe_load((ROOT / "studies" / "demo.yaml").read_text())
-        config |= {"seeds": list(range(runs // 5)), "results": "build/bench/graph", "work": "build/bench/graph"}
+        config |= {
+            "study": f"runs{runs}",
+            "seeds": list(range(runs // 5)),
+            "results": "build/bench/graph",
+            "work": "build/bench/graph",
+        }
         config["extends"] = str(ROOT / "config.yaml")
         config["variants"] |= dict.fromkeys(("lr_0.001", "lr_0.1"))
         config["claims"] = []

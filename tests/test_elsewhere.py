@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -182,3 +183,18 @@ def test_after_an_edit_a_state_and_a_record_can_be_asked_for_by_name(repo: Workp
         status, said = attempt(elsewhere / "edited", *SNAKEMAKE, target, "--cores", "1", "--configfile", "tiny.yaml")
         assert status == 0, said
         assert (elsewhere / "edited" / target).is_file(), said
+
+
+def test_the_text_beside_a_study_of_configfile_is_shown_as_it_is_now(repo: Workplace, elsewhere: Path) -> None:
+    """Written, edited with an older time than the page's, and taken away."""
+    place = repo.copy(elsewhere / "copy")
+    text, page = place.folder / "tiny.md", place.results / "README.md"
+    for said in ("It scores", "It ends at"):
+        text.write_text(said + ' {{ accuracy("tiny", "benchmark", "last5") }}.\n')
+        os.utime(text, (1, 1))
+        place.run("readme")
+        assert re.search(rf"^{said} \d+\.\d\d\s%\.$", page.read_text(), re.MULTILINE)
+        assert place.planned("readme") == {}
+    text.unlink()
+    place.run("readme")
+    assert "It ends at" not in page.read_text()
