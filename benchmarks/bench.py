@@ -27,7 +27,7 @@ import report
 import yaml
 from step import MALLOC, measured
 
-from temporal_shortcuts.api import read_study
+from temporal_shortcuts.catalogue import read_study
 from temporal_shortcuts.training.numerics import _processor
 
 HERE = Path(__file__).parent

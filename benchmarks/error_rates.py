@@ -33,7 +33,7 @@ from temporal_shortcuts.analysis import moderation
 from temporal_shortcuts.analysis.moderation import Floats
 from temporal_shortcuts.analysis.statistics import LEVEL, resolution
 from temporal_shortcuts.analysis.verdicts import VERDICTS, decide
-from temporal_shortcuts.api import read_study
+from temporal_shortcuts.catalogue import read_study
 from temporal_shortcuts.study import Claim
 
 STUDY = read_study(Path(__file__).parents[1] / "studies" / "decide.yaml").resolved

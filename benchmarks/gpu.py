@@ -131,9 +131,9 @@ def show_gpu(device: str) -> None:
 
 def read(file: Path, work: Path) -> Any:
     """The study, its results and work in the work folder: a bare machine need not be able to write elsewhere."""
-    from temporal_shortcuts import api
+    from temporal_shortcuts import catalogue
 
-    return api.read_study(file, placed(work))
+    return catalogue.read_study(file, placed(work))
 
 
 def placed(work: Path) -> dict[str, Any]:
@@ -223,11 +223,11 @@ def check_exact(args: argparse.Namespace, end: float) -> None:
 
 def one_epoch(file: Path, work: Path) -> dict[str, Any]:
     """Hash of the benchmark's weights after its first epoch, in seconds of training and evaluation."""
-    from temporal_shortcuts import api
+    from temporal_shortcuts import catalogue
     from temporal_shortcuts.study import Segment
     from temporal_shortcuts.training import numerics
 
-    study = api.read_study(file, placed(work))
+    study = catalogue.read_study(file, placed(work))
     settings = study.variants[study.benchmark].settings
     numerics.pin(settings.instruction_set)
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from synthetic import ROOT
 
-from temporal_shortcuts.api import read_study
+from temporal_shortcuts.catalogue import read_study
 from temporal_shortcuts.study import Study
 
 DATA = {"source": "digits", "checksum": "sha256:" + "0" * 64}

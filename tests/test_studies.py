@@ -24,8 +24,7 @@ from rich_study import DELETED, RICH, Key, at, changed, refused, shown, sound
 from rich_study import nothing_is_written as nothing_is_written
 from synthetic import ROOT
 
-from temporal_shortcuts.api import read_study
-from temporal_shortcuts.catalogue import catalogue
+from temporal_shortcuts.catalogue import catalogue, read_study
 from temporal_shortcuts.data import vision
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve

@@ -16,7 +16,7 @@ from rich_study import DELETED, PUBLISHED, changed, refused, sound
 from rich_study import nothing_is_written as nothing_is_written
 from synthetic import ROOT
 
-from temporal_shortcuts.api import read_study
+from temporal_shortcuts.catalogue import read_study
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import resolve
 from temporal_shortcuts.study.reading import merged, read

@@ -214,7 +214,7 @@ def test_what_is_not_there_is_said_in_a_sentence() -> None:
 
 def test_importing_the_package_imports_no_torch() -> None:
     """The Snakefile imports it whenever it is read."""
-    code = "import sys, temporal_shortcuts.api; sys.exit('torch' in sys.modules)"
+    code = "import sys, temporal_shortcuts.notebook; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
