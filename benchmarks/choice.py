@@ -2,7 +2,7 @@
 
 Simulated studies of 24 candidates and three pairs of seeds: true differences are normal with one standard deviation, what a seed adds with
 another, which half of the candidates may have several times as large. Printed is the mean true difference of the chosen candidate, in
-points: the table of docs/statistics.md.
+points; docs/statistics.md sums it up.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ with moderated variances. An arm's differences have a standard deviation of 1 on
 of variation, the spread. `limits` goes beyond its spreads.
 
 A verdict is wrong where it says supported or contradicted and the truth is the opposite or no difference, and where it says negligible
-and the true difference is the margin or more. Each rate stands with its simulation error, one standard error.
+and the true difference is the margin or more. Rates stand with their simulation error, one standard error.
 """
 
 from __future__ import annotations
@@ -237,29 +237,37 @@ def sampled(
 
 
 def of_arms(arms: int, n: int, draws: int, seed: int = 0) -> dict[str, list[str]]:
-    """The rows of the table, by method: any wrong verdict for each spread, the worst of the truths; and of arms with a spread of 0.4, how
-    many are found whose difference is two standard deviations, and how many without a difference are shown to be within two."""
+    """The rows of the table in percent, by method: any wrong verdict for each spread, the worst of the truths; and of arms with a spread of
+    0.4, how many are found whose difference is two standard deviations, and how many without a difference are shown to be within two."""
     rng = np.random.default_rng([seed, arms, n])
     rows: dict[str, list[str]] = {"own": [], "moderated": []}
     power: dict[str, list[str]] = {}
     for spread in SPREADS:
         for method, samples in sampled(rng, arms, n, spread, draws).items():
             rates = [samples.wrong(np.resize(truth, arms), margin) for truth, margin in TRUTHS.values()]
-            rows[method].append(with_error(max(rates), draws))
+            rows[method].append(f"{100 * max(rates):.1f}")
             if spread == SPREADS[1]:
                 found = samples.verdicts(np.full(arms, 2.0), None)[0].mean()
                 equal = samples.verdicts(np.zeros(arms), 2.0)[2].mean()
-                power[method] = [f"{100 * found:.0f} %", f"{100 * equal:.0f} %"]
+                power[method] = [f"{100 * found:.0f}", f"{100 * equal:.0f}"]
     rows = {method: own + power[method] for method, own in rows.items()}
     return rows if moderation.borrowed_if_alike(arms, n) else {"own": rows["own"]}
 
 
 def of_table(draws: int) -> None:
-    heads = ["arms", "seeds", "variances", *(f"any wrong, spread {spread:g}" for spread in SPREADS), "found", "equal"]
+    heads = [
+        "arms",
+        "seeds",
+        "variances",
+        *(f"wrong at spread {spread:g}, %" for spread in SPREADS),
+        "found, %",
+        "equal, %",
+    ]
     print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
     for arms, n in itertools.product(ARMS, SEEDS):
         for method, row in of_arms(arms, n, draws).items():
             print(f"| {arms} | {n} | {method} | {' | '.join(row)} |", flush=True)
+    print(f"\nThe standard error of a wrong rate of 5 % is {100 * sqrt(LEVEL * (1 - LEVEL) / draws):.1g} points.")
 
 
 def of_limits(draws: int) -> None:
