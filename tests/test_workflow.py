@@ -113,6 +113,17 @@ def _summaries(*workplaces: Workplace) -> list[str]:
     return [(workplace.results / "summary.csv").read_text() for workplace in workplaces]
 
 
+def test_tables_that_no_page_shows_yet_are_made_once(done: Workplace, tmp_path: Path) -> None:
+    clone = done.clone(tmp_path / "clone", 6)
+    (clone.results / "README.md").unlink()
+    assert clone.planned("figures")["collect"] == 1, "nothing says yet that they are of these records"
+    clone.run("figures")
+    assert clone.planned("figures") == {}
+    assert clone.planned("readme") == {"readme": 1, "write_readme": 1, "total": 2}
+    next((clone.results / "figures").glob("*.svg")).unlink()
+    assert clone.planned("figures")["draw"] == 1
+
+
 @pytest.mark.parametrize("target", ["all", "results/tiny/summary.csv", "tiny", "results/tiny/README.md"])
 def test_a_deleted_record_is_made_again_by_its_own_segments(done: Workplace, tmp_path: Path, target: str) -> None:
     clone = done.clone(tmp_path / "clone", 5)

@@ -99,7 +99,7 @@ def kept(name):
     in a fresh clone. So the content of all of them is compared with the mark on the study's README.
     """
     study, folder = STUDIES[name], Path(RESULTS, name)
-    if not workflow.is_main_process:
+    if not workflow.is_main_process or outputs.awaits_page(study, folder, kept_as(study)):
         return str(kept_as(study))
     mark = outputs.mark(study, folder, map(Path, text_of(name)))
     return catalogue.kept(kept_as(study), study.resolved, outputs.bears(folder / "README.md", mark))

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from temporal_shortcuts.files import holds
 from temporal_shortcuts.study import declaration
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.model import Study, fingerprint
@@ -100,6 +101,17 @@ def beside(paths: Iterable[Path]) -> str:
 def bears(page: Path, mark: str) -> bool:
     """Whether a page is there and bears a mark."""
     return page.is_file() and mark in page.read_text(encoding="utf-8", errors="replace")
+
+
+def awaits_page(study: Study, folder: Path, asked: Path) -> bool:
+    """Whether tables of the study are there and no README that would bear their mark: then times decide, from the file `asked` on.
+
+    That is the study's file, which was written anew for them. It is old where a README was there once, of which nothing can be said now.
+    """
+    figures = figures_of(study) if (folder / "figures").is_dir() else []
+    made = [folder / name for name in (*COLLECTED, *tables_of(study), *(f"figures/{name}" for name in figures))]
+    is_known = asked.is_file() and asked.stat().st_mtime > 0 and not (folder / "README.md").exists()
+    return is_known and all(path.is_file() for path in made) and holds(folder / "study.json", study.text())
 
 
 def outdated(study: Study) -> list[str]:
