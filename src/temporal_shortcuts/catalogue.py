@@ -30,8 +30,8 @@ class Catalogue:
 
     def __getitem__(self, name: str) -> Study:
         """The study of a name, or else of a file of that name. Raises `UserError`."""
-        stems = {file.stem: study for study, file in self.files.items()}
-        for one in (name, stems.get(name)):
+        named = (study for study, file in self.files.items() if file.stem == name)
+        for one in (name, *named):
             if one in self.studies:
                 return self.studies[one]
         if name in self.faults:

@@ -9,7 +9,9 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
 
 _SPACE = "free some space on its disk"
 _PERMISSION = "give this user permission to write there"
@@ -34,8 +36,8 @@ class UserError(Exception):
     """Something that the user can fix. The message is one sentence that names the key or file and what to do."""
 
 
-def main(program: Callable[[], None]) -> None:
-    """Run a program; a `UserError`, a failure of the file system or a lack of memory ends it with one sentence and status 2.
+def main(program: Callable[[], T]) -> T:
+    """Run a program and return what it returns; a `UserError`, a failure of the file system or a lack of memory ends it with one sentence and status 2.
 
     An interruption (Ctrl-C) ends it with one sentence and status 130. A signal that ends or crashes it is named on standard error, so
     in a job's log; only SIGKILL leaves nothing.
@@ -45,17 +47,22 @@ def main(program: Callable[[], None]) -> None:
             faulthandler.enable(all_threads=False)
     before = {number: signal.signal(number, _end) for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL}
     try:
-        program()
+        return program()
     except KeyboardInterrupt:
         sys.exit(_complain("interrupted; the same command goes on from here.", 130))
     except Exception as error:
-        sentence = _sentence(error)
-        if sentence is None:
-            raise
-        sys.exit(_complain(sentence, 2))
+        leave(error)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave(error: Exception) -> NoReturn:
+    """End with the sentence of an error, or raise it where it is the program's own."""
+    sentence = _sentence(error)
+    if sentence is None:
+        raise error
+    sys.exit(_complain(sentence, 2))
 
 
 def _end(number: int, _: Any) -> None:

@@ -4,33 +4,28 @@ Needs the records. Makes results/<study>/*.csv, and study.json, from which all t
 """
 
 
-localrules:
-    collect,
-    analyse,
-
-
 rule collect:
     """Gather the records: one row a run and epoch (metrics.csv), and one row a run (runs.csv)."""
     input:
         lambda wildcards: records_of(wildcards.study),
         code("study/*.py", "analysis/*.py"),
-        study=told(study_file),
+        study=told(lambda wildcards: kept(wildcards.study)),
     output:
         f"{RESULTS}/{{study}}/study.json",
         f"{RESULTS}/{{study}}/metrics.csv",
         f"{RESULTS}/{{study}}/runs.csv",
     log:
         f"{WORK}/logs/collect/{{study}}.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
         results=lambda wildcards: f"{RESULTS}/{wildcards.study}",
-        python=PYTHON,
-        script=SCRIPTS / "collect.py",
+        program=program("collect.py"),
     message:
         "Gather the records of {wildcards.study}"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} --results {params.results:q} > {log:q} 2>&1"
+        "{params.program} --study {input.study:q} --results {params.results:q} > {log:q} 2>&1"
 
 
 rule analyse:
@@ -54,12 +49,12 @@ rule analyse:
         f"{WORK}/logs/analyse/{{study}}.log",
     benchmark:
         f"{WORK}/benchmarks/analyse/{{study}}.tsv"
+    localrule: True
     conda:
         ENVIRONMENT
     params:
-        python=PYTHON,
-        script=SCRIPTS / "analyse.py",
+        program=program("analyse.py"),
     message:
         "Make the tables of {wildcards.study}"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} > {log:q} 2>&1"
+        "{params.program} --study {input.study:q} > {log:q} 2>&1"

@@ -3,11 +3,12 @@
 import json
 import re
 from functools import cache, partial
+from shlex import quote
 
 from temporal_shortcuts import catalogue, errors, folders, study as studies
 from temporal_shortcuts.analysis import records
 from temporal_shortcuts.study import ladder as ladders, outputs
-from temporal_shortcuts.study.model import fingerprint
+from temporal_shortcuts.study.segments import fingerprint
 from temporal_shortcuts.terminal import arguments
 
 
@@ -56,7 +57,9 @@ def python():
     return next((name for name in names if (here.parent / name).samefile(here)), here.name)
 
 
-PYTHON = python()
+def program(name):
+    """How a job calls a program of workflow/scripts/."""
+    return f"{python()} {quote(str(SCRIPTS / name))}"
 
 
 wildcard_constraints:
@@ -70,9 +73,10 @@ def told(function):
     """An input function whose `UserError` ends Snakemake with its sentence, and with no traceback."""
 
     def called(wildcards):
-        found = []
-        errors.main(lambda: found.append(function(wildcards)))
-        return found[0]
+        try:
+            return function(wildcards)
+        except Exception as error:
+            errors.leave(error)
 
     return called
 
@@ -88,7 +92,7 @@ def text_of(name):
 
 def kept_as(study):
     """A study as a file for jobs. It is named after what it holds, so no later edit changes the study of a job that was started."""
-    return KEPT / f"{study.name}-{fingerprint([study.resolved, RESULTS])}.json"
+    return KEPT / f"{study.name}-{fingerprint([study.fingerprint, RESULTS])}.json"
 
 
 @cache
@@ -105,10 +109,6 @@ def kept(name):
     return catalogue.kept(kept_as(study), study.resolved, outputs.bears(folder / "README.md", mark))
 
 
-def study_file(wildcards):
-    return kept(wildcards.study)
-
-
 def records_of(name, variant=None):
     runs = STUDIES[name].runs if variant is None else STUDIES[name].variant_runs(variant)
     return [f"{RESULTS}/{name}/{file}" for run in runs for file in run.record_files]
@@ -119,16 +119,8 @@ def tables_of(name):
     return [f"{RESULTS}/{name}/{file}" for file in ("study.json", *outputs.COLLECTED, *outputs.TABULATED)]
 
 
-def figures_of(name):
-    return f"{RESULTS}/{name}/figures"
-
-
-def readme_of(name):
-    return f"{RESULTS}/{name}/README.md"
-
-
 def all_of(name):
-    return [*records_of(name), *tables_of(name), figures_of(name), readme_of(name)]
+    return [*records_of(name), *tables_of(name), f"{RESULTS}/{name}/figures", f"{RESULTS}/{name}/README.md"]
 
 
 def code(*patterns):

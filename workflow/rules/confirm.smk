@@ -28,9 +28,8 @@ rule choose:
         ENVIRONMENT
     params:
         data=lambda wildcards: json.dumps(STUDIES[EXPLORING[wildcards.confirming]].data.model_dump(), sort_keys=True),
-        python=PYTHON,
-        script=SCRIPTS / "confirm.py",
+        program=program("confirm.py"),
     message:
         "Choose what is confirmed"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} --data {params.data:q} --output {output:q} > {log:q} 2>&1"
+        "{params.program} --study {input.study:q} --data {params.data:q} --output {output:q} > {log:q} 2>&1"

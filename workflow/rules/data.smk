@@ -18,9 +18,8 @@ rule prepare:
         data=data_of,
         cache=f"{WORK}/downloads",
         folder=lambda wildcards, output: os.path.dirname(output[0]),
-        python=PYTHON,
-        script=SCRIPTS / "prepare.py",
+        program=program("prepare.py"),
     message:
         "Prepare the data"
     shell:
-        "{params.python} {params.script:q} --data {params.data:q} --cache {params.cache:q} --output {params.folder:q} > {log:q} 2>&1"
+        "{params.program} --data {params.data:q} --cache {params.cache:q} --output {params.folder:q} > {log:q} 2>&1"

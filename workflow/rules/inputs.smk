@@ -85,22 +85,13 @@ def title_of(wildcards):
     return f"epochs {segment.start + 1} to {segment.stop} of {with_segment(wildcards.state).name_of(segment)}"
 
 
-SEEDS = {}
-
-
-def seeds_of(study):
-    if id(study) not in SEEDS:
-        SEEDS[id(study)] = list(dict.fromkeys([*study.seeds, *(run.seed for run in study.runs)]))
-    return SEEDS[id(study)]
-
-
 def urgency_of(wildcards):
     """Seeds one after another; of a seed, what has the longest way to its end first, so that the others need not wait for it.
 
     The last seeds, as many as jobs train at once, count as one: the first epochs of the last, trained alone, would leave the others idle.
     """
     study, segment = with_segment(wildcards.state), segment_of(wildcards)
-    seeds, limits = seeds_of(study), workflow.resource_settings  # on a cluster there are no cores, but --jobs
+    seeds, limits = study.all_seeds, workflow.resource_settings  # on a cluster there are no cores, but --jobs
     later = max(len(seeds) - seeds.index(segment.seed), min(limits.cores or limits.nodes or 1, len(seeds)))
     return 2 * (later * (study.epochs + 1) + study.epochs - segment.start) + (not segment.final)
 
@@ -175,9 +166,7 @@ def results_of(wildcards):
 @cache
 def finished():
     """The names of the studies that have all their records."""
-    found = []
-    errors.main(lambda: found.extend(study.name for study in STUDIES.finished(Path(RESULTS))))
-    return found
+    return [study.name for study in errors.main(lambda: STUDIES.finished(Path(RESULTS)))]
 
 
 def everything():
@@ -212,8 +201,8 @@ def targets():
     return {name: files for name, files in found.items() if name not in RESERVED} | {
         "data": lambda: [path.format(data=STUDY.data_folder) for path in IMAGES],
         "records": partial(records_of, own),
-        "figures": lambda: [*records_of(own), figures_of(own)],
-        "readme": lambda: [*records_of(own), readme_of(own)],
+        "figures": lambda: [*records_of(own), f"{RESULTS}/{own}/figures"],
+        "readme": lambda: [*records_of(own), f"{RESULTS}/{own}/README.md"],
         "page": lambda: [f"build/{own}.html"],
         "crate": lambda: [f"build/{own}-crate.zip"],
         "tables": everything,

@@ -3,11 +3,6 @@
 Needs the tables of those that are finished; the others are said to be in progress. Makes results/ladder/.
 """
 
-
-localrules:
-    gather,
-
-
 LADDER = [f"{RESULTS}/ladder/{name}" for name in ladders.FILES]
 
 
@@ -29,13 +24,13 @@ rule gather:
         LADDER,
     log:
         f"{WORK}/logs/ladder.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
         results=lambda wildcards: RESULTS,
-        python=PYTHON,
-        script=SCRIPTS / "ladder.py",
+        program=program("ladder.py"),
     message:
         "Collect the ladder"
     shell:
-        "{params.python} {params.script:q} --ladder {input.ladder:q} --results {params.results:q} --sources {input.sources:q} > {log:q} 2>&1"
+        "{params.program} --ladder {input.ladder:q} --results {params.results:q} --sources {input.sources:q} > {log:q} 2>&1"

@@ -5,12 +5,6 @@ numbers.
 """
 
 
-localrules:
-    draw,
-    write_readme,
-    front_page,
-
-
 rule draw:
     """Draw the study's figures: SVG files that are the same bytes each time."""
     input:
@@ -29,15 +23,15 @@ rule draw:
         f"{WORK}/logs/draw/{{study}}.log",
     benchmark:
         f"{WORK}/benchmarks/draw/{{study}}.tsv"
+    localrule: True
     conda:
         ENVIRONMENT
     params:
-        python=PYTHON,
-        script=SCRIPTS / "draw.py",
+        program=program("draw.py"),
     message:
         "Draw the figures of {wildcards.study}"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} > {log:q} 2>&1"
+        "{params.program} --study {input.study:q} > {log:q} 2>&1"
 
 
 rule write_readme:
@@ -52,16 +46,16 @@ rule write_readme:
         f"{RESULTS}/{{study}}/README.md",
     log:
         f"{WORK}/logs/readme/{{study}}.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
         text=lambda wildcards: ["--text", *text_of(wildcards.study)] if text_of(wildcards.study) else [],
-        python=PYTHON,
-        script=SCRIPTS / "readme.py",
+        program=program("readme.py"),
     message:
         "Write the README of {wildcards.study}"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} {params.text:q} > {log:q} 2>&1"
+        "{params.program} --study {input.study:q} {params.text:q} > {log:q} 2>&1"
 
 
 FRONT_TEXTS = sorted(map(str, Path().glob("README*.in.md")))
@@ -79,13 +73,13 @@ rule front_page:
         f"{WORK}/logs/front_page/README{{language}}.log",
     wildcard_constraints:
         language="|".join(["(?!)", *(re.escape(text[6:-6]) for text in FRONT_TEXTS)]),
+    localrule: True
     conda:
         ENVIRONMENT
     params:
         results=lambda wildcards: RESULTS,
-        python=PYTHON,
-        script=SCRIPTS / "front_page.py",
+        program=program("front_page.py"),
     message:
         "Put the studies' numbers into {output}"
     shell:
-        "{params.python} {params.script:q} --results {params.results:q} {input.text:q} > {log:q} 2>&1"
+        "{params.program} --results {params.results:q} {input.text:q} > {log:q} 2>&1"

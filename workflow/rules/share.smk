@@ -3,12 +3,6 @@
 Needs the results. Makes build/<study>.html and build/<study>-crate.zip.
 """
 
-
-localrules:
-    write_page,
-    pack,
-
-
 # The files of the repository that the archive holds beside the results: enough to make these again.
 ARCHIVED = ["Snakefile", "*.yaml", "*.md", "*.toml", "Makefile", "LICENSE", "CITATION.cff"]
 ARCHIVED += [f"{folder}/**/*" for folder in ("config", "docs", "envs", "profiles", "src", "studies", "workflow")]
@@ -24,15 +18,15 @@ rule write_page:
         "build/{study}.html",
     log:
         f"{WORK}/logs/page/{{study}}.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
-        python=PYTHON,
-        script=SCRIPTS / "page.py",
+        program=program("page.py"),
     message:
         "Write the results page of {wildcards.study}"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} --output {output:q} > {log:q} 2>&1"
+        "{params.program} --study {input.study:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule pack:
@@ -45,15 +39,15 @@ rule pack:
         "build/{study}-crate.zip",
     log:
         f"{WORK}/logs/crate/{{study}}.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
         results=results_of,
-        python=PYTHON,
+        program=program("crate.py"),
         root=ROOT,
-        script=SCRIPTS / "crate.py",
     message:
         "Pack the archive of {wildcards.study}"
     shell:
-        "{params.python} {params.script:q} --study {input.study:q} --results {params.results:q} --root {params.root:q}"
+        "{params.program} --study {input.study:q} --results {params.results:q} --root {params.root:q}"
         " --sources {input.sources:q} --output {output:q} > {log:q} 2>&1"

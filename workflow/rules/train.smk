@@ -33,12 +33,11 @@ rule segment:
         force=lambda wildcards: "--force-environment" if with_segment(wildcards.state).running.force_environment else "",
         malloc=MALLOC,
         title=title_of,
-        python=PYTHON,
-        script=SCRIPTS / "train.py",
+        program=program("train.py"),
     message:
         "Train {params.title}"
     shell:
-        "{params.malloc} {params.python} {params.script:q} --study {input.study:q} --state {wildcards.state} --data {params.data:q}"
+        "{params.malloc} {params.program} --study {input.study:q} --state {wildcards.state} --data {params.data:q}"
         " --work {params.work:q} --checkpoint-minutes {params.minutes} --jobs-per-gpu {params.jobs} {params.force} > {log:q} 2>&1"
 
 
@@ -61,10 +60,9 @@ rule record:
         results=lambda wildcards: f"{RESULTS}/{wildcards.study}",
         work=lambda wildcards: WORK,
         keep=keeping,
-        python=PYTHON,
-        script=SCRIPTS / "record.py",
+        program=program("record.py"),
     message:
         "Record {wildcards.run}"
     shell:
-        "[ -z '{input.source}' ] || {params.python} {params.script:q} --study {input.study:q} --results {params.results:q}"
+        "[ -z '{input.source}' ] || {params.program} --study {input.study:q} --results {params.results:q}"
         " --record records/{wildcards.run}.csv --work {params.work:q} --source {input.source:q} {params.keep:q} > {log:q} 2>&1"

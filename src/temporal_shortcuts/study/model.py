@@ -129,10 +129,20 @@ class Study:
             and KINDS[variant.shortcut.kind].role == "shortcut"
         ]
 
-    @property
+    @cached_property
     def data_folder(self) -> str:
         """Name of the folder of the prepared data."""
         return fingerprint(self.data.identity)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that study.json holds."""
+        return fingerprint(self.resolved)
+
+    @cached_property
+    def all_seeds(self) -> list[int]:
+        """Those of its variants too, in the order in which they are trained."""
+        return list(dict.fromkeys([*self.seeds, *(run.seed for run in self.runs)]))
 
     @cached_property
     def runs(self) -> list[Run]:

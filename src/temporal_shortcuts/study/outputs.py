@@ -12,7 +12,7 @@ from pathlib import Path
 from temporal_shortcuts.files import holds
 from temporal_shortcuts.study import declaration
 from temporal_shortcuts.study.kinds import KINDS
-from temporal_shortcuts.study.model import Study, fingerprint
+from temporal_shortcuts.study.model import Study
 from temporal_shortcuts.study.varied import KEYS, varied
 
 COLLECTED = ("metrics.csv", "runs.csv")
@@ -84,9 +84,7 @@ def mark(study: Study, folder: Path, others: Iterable[Path] = ()) -> str:
     """
     names = [name for run in study.runs for name in run.record_files]
     names += [declaration.FILE, *COLLECTED, *tables_of(study), *(f"figures/{name}" for name in figures_of(study))]
-    return (
-        f"<!-- of the study {fingerprint(study.resolved)}, {beside([*(folder / name for name in names), *others])} -->"
-    )
+    return f"<!-- of the study {study.fingerprint}, {beside([*(folder / name for name in names), *others])} -->"
 
 
 def beside(paths: Iterable[Path]) -> str:
