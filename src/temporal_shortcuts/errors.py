@@ -37,7 +37,7 @@ class UserError(Exception):
 
 
 def main(program: Callable[[], T]) -> T:
-    """Run a program and return what it returns; a `UserError`, a failure of the file system or a lack of memory ends it with one sentence and status 2.
+    """What a program returns; a `UserError`, a failure of the file system or a lack of memory ends it with one sentence and status 2.
 
     An interruption (Ctrl-C) ends it with one sentence and status 130. A signal that ends or crashes it is named on standard error, so
     in a job's log; only SIGKILL leaves nothing.
