@@ -184,10 +184,10 @@ def _made(text: str) -> Path:
 
 def run_program(name: str, *arguments: str | Path) -> int:
     """Run a program of workflow/scripts as from the command line, in this process; its exit status."""
-    before = sys.argv
-    sys.argv = [name, *map(str, arguments)]
+    before, path = sys.argv, ROOT / "workflow" / "scripts" / f"{name}.py"
+    sys.argv = [str(path), *map(str, arguments)] if path.is_file() else ["stage.py", name, *map(str, arguments)]
     try:
-        runpy.run_path(str(ROOT / "workflow" / "scripts" / f"{name}.py"), run_name="__main__")
+        runpy.run_path(str(path if path.is_file() else path.with_name("stage.py")), run_name="__main__")
     except SystemExit as end:
         return int(end.code or 0)
     finally:

@@ -75,7 +75,8 @@ class Place:
             "collect": [*study, *results],
         }
         arguments["record"] += ["--source", self.work / "states" / f"{run.fingerprint}-final.state"]
-        return [ROOT / "workflow" / "scripts" / f"{stage}.py", *arguments.get(stage, study)]
+        program = [f"{stage}.py"] if stage in STAGES[:3] else ["stage.py", stage]
+        return [ROOT / "workflow" / "scripts" / program[0], *program[1:], *arguments.get(stage, study)]
 
     def run(self, *command: object, at: str | None = None, send: int = 0) -> tuple[int, str]:
         """Exit status, or minus the signal, and what a program says."""

@@ -141,7 +141,7 @@ def test_figures_are_the_same_bytes_in_another_process_and_with_other_defaults(s
     ]
     other = subprocess.Popen([sys.executable, "-c", code, json.dumps(drawn), str(tmp_path)], env=environment)
     for source, *names in drawn:
-        assert run_program("draw", "--study", Path(source) / "study.json", *names) == 0
+        assert run_program("draw", "--study", Path(source) / "study.json", "--files", *names) == 0
     assert other.wait() == 0
     for study, _ in (small, carry, sweep):
         made = sorted((folder / study.name / "figures").iterdir())

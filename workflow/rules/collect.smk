@@ -21,7 +21,7 @@ rule collect:
         ENVIRONMENT
     params:
         results=lambda wildcards: f"{RESULTS}/{wildcards.study}",
-        program=program("collect.py"),
+        program=program("stage.py", "collect"),
     message:
         "Gather the records of {wildcards.study}"
     shell:
@@ -53,7 +53,7 @@ rule analyse:
     conda:
         ENVIRONMENT
     params:
-        program=program("analyse.py"),
+        program=program("stage.py", "analyse"),
     message:
         "Make the tables of {wildcards.study}"
     shell:

@@ -57,9 +57,9 @@ def python():
     return next((name for name in names if (here.parent / name).samefile(here)), here.name)
 
 
-def program(name):
+def program(name, *words):
     """How a job calls a program of workflow/scripts/."""
-    return f"{python()} {quote(str(SCRIPTS / name))}"
+    return " ".join([python(), quote(str(SCRIPTS / name)), *words])
 
 
 wildcard_constraints:

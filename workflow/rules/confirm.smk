@@ -28,7 +28,7 @@ rule choose:
         ENVIRONMENT
     params:
         data=lambda wildcards: json.dumps(STUDIES[EXPLORING[wildcards.confirming]].data.model_dump(), sort_keys=True),
-        program=program("confirm.py"),
+        program=program("stage.py", "confirm"),
     message:
         "Choose what is confirmed"
     shell:

@@ -27,7 +27,7 @@ rule draw:
     conda:
         ENVIRONMENT
     params:
-        program=program("draw.py"),
+        program=program("stage.py", "draw"),
     message:
         "Draw the figures of {wildcards.study}"
     shell:
@@ -51,7 +51,7 @@ rule write_readme:
         ENVIRONMENT
     params:
         text=lambda wildcards: ["--text", *text_of(wildcards.study)] if text_of(wildcards.study) else [],
-        program=program("readme.py"),
+        program=program("stage.py", "readme"),
     message:
         "Write the README of {wildcards.study}"
     shell:

@@ -22,7 +22,7 @@ rule write_page:
     conda:
         ENVIRONMENT
     params:
-        program=program("page.py"),
+        program=program("stage.py", "page"),
     message:
         "Write the results page of {wildcards.study}"
     shell:
@@ -44,10 +44,10 @@ rule pack:
         ENVIRONMENT
     params:
         results=results_of,
-        program=program("crate.py"),
+        program=program("stage.py", "crate"),
         root=ROOT,
     message:
         "Pack the archive of {wildcards.study}"
     shell:
-        "{params.program} --study {input.study:q} --results {params.results:q} --root {params.root:q}"
+        "{params.program} --study {input.study:q} --files {params.results:q} --root {params.root:q}"
         " --sources {input.sources:q} --output {output:q} > {log:q} 2>&1"
