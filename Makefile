@@ -57,7 +57,7 @@ schema: $(VENV)/.done  ## Write the JSON Schema of a study's file, for editors, 
 	python workflow/scripts/schema.py > workflow/schemas/study.schema.json
 
 plan: $(VENV)/.done  ## What it takes to decide a study's open claims: make plan STUDY=laptop HOURS=2
-	python workflow/scripts/plan.py --study results/$(or $(STUDY),laptop)/study.json --cores $(CORES) $(if $(HOURS),--hours $(HOURS))
+	python workflow/scripts/plan.py --study results/$(or $(STUDY),laptop)/study.json --cores $(CORES) $(if $(HOURS),--hours $(HOURS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: $(VENV)/.done  ## Measure speed, as ratios, and write benchmarks/results/; a part alone: make bench PARTS=full8
 	python benchmarks/bench.py $(PARTS)

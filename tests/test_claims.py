@@ -431,7 +431,7 @@ def test_every_verdict_agrees_with_the_recomputation(margin: float | None) -> No
         sd, n = rng.choice([0.05, 0.2, 1.0]), rng.integers(3, 11, 3)
         means = 80 + rng.choice([0, 0, 0.3, -0.3, 1.5, -4], 3)
         values = {v: dict(enumerate(rng.normal(m, sd, k))) for v, m, k in zip("bvw", means, n, strict=True)}
-        ours = [row["verdict"] for row in judge(claims_of(family), {"last5": values}, floor=0.1)]
+        ours = decide(claims_of(family), {"last5": values}, floor=0.1)
         assert ours == recomputed(family, values, floor=0.1)
         seen += ours
     assert set(seen) == {"supported", "contradicted", "undecided", *(["negligible"] if margin else [])}
@@ -487,7 +487,8 @@ def simulate(draws: int, sizes: list[int], means: dict[str, float], seed: int) -
     for draw, n in enumerate(itertools.islice(itertools.cycle(sizes), draws)):
         luck = rng.normal(0, 1, n)
         values = {name: dict(enumerate(mean + luck + rng.normal(0, 1, n))) for name, mean in means.items()}
-        rows += [{"draw": draw, **row} for row in judge(claims_of(FAMILY), {"last5": values})]
+        found = judge(claims_of(FAMILY), {"last5": values})
+        rows += [{"draw": draw, **claim.row(*steps)} for claim, steps in found]
     return pd.DataFrame(rows).set_index("draw")
 
 
@@ -536,7 +537,7 @@ def test_a_claim_with_the_needed_n_is_decided_four_times_in_five(claim: dict, si
     found = []
     for _ in range(draws):
         values = {"v": dict(enumerate(rng.normal(means, 1, n))), "b": dict.fromkeys(range(n), limit)}
-        found += [row["verdict"] for row in judge(claims_of([{**claim, "endpoint": "last5"}]), {"last5": values})]
+        found += decide(claims_of([{**claim, "endpoint": "last5"}]), {"last5": values})
     assert 0.80 - slack(0.8, draws) <= found.count("supported") / draws <= 0.84 + slack(0.8, draws)
     assert found.count("contradicted") == 0
 

@@ -284,19 +284,6 @@ def test_a_full_disk_is_not_the_mirrors_fault(server: Server, tmp_path: Path, mo
     assert left(tmp_path / "cache") == []
 
 
-def test_progress_in_a_log(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """Lines, and none but the address where a download takes less than half a minute."""
-    url = server.gives("/file", whole())
-    fetch([url], EXPECTED, tmp_path / "quick", QUICK)
-    assert capsys.readouterr().err == f"downloading {url}\n"
-    monkeypatch.setattr("temporal_shortcuts.data.downloads._LogProgress.interval", 0.0)
-    fetch([url], EXPECTED, tmp_path / "slow", QUICK)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == f"downloading {url}"
-    assert len(lines) > 5
-    assert all(line.endswith(" of 1 MB") for line in lines[1:])
-
-
 # a process that is killed while it downloads
 
 FETCH = """

@@ -213,15 +213,6 @@ def test_the_program_says_where_the_seconds_come_from(laptop, tmp_path, capsys) 
     assert "hours: found -1.0, but it must be greater than 0" in capsys.readouterr().err
 
 
-def test_a_pace_is_measured_on_a_part_of_the_images() -> None:
-    from temporal_shortcuts.data import sources
-    from temporal_shortcuts.training.pace import seconds_per_epoch
-
-    study = study_of(SMALL, {"protocol": {"width": 2, "batch_size": 16, "device": "cpu"}})
-    images = sources.load({"source": "digits", "name": "digits", "images_per_class": None}, Path())
-    assert 0 < seconds_per_epoch(study, images) < 60
-
-
 def test_simulated_pairs_decide_four_times_in_five() -> None:
     rng, sd, difference = np.random.default_rng(1), 0.2, 0.3
     n = costs._runs_a_group(difference, sd)

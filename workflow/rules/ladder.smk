@@ -10,14 +10,7 @@ rule gather:
     """Collect the ladder's studies into its tables, a figure and a text."""
     input:
         told(ladder_kept),
-        code(
-            "study/*.py",
-            "analysis/*.py",
-            "networks/**/*.py",
-            "report/*.py",
-            "report/figures/*.py",
-            "report/templates/*",
-        ),
+        code("study/*.py", "analysis/*.py", "networks/**/*.py", "report/**/*.py", "report/templates/*"),
         sources=told(ladder_from),
         ladder=str(ladders.FILE),
     output:

@@ -18,13 +18,11 @@ from temporal_shortcuts.study import Study, load_resolved
 
 def program() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--study", type=Path, required=True, help="results/<study>/study.json, with its tables beside it"
-    )
+    parser.add_argument("--study", type=Path, required=True, help="results/<study>/study.json, its tables beside it")
     parser.add_argument("--work", type=Path, default=Path("work"), help="the study's work folder")
     parser.add_argument("--hours", type=float, help="what could be decided in this time?")
     parser.add_argument("--cores", type=int, default=2, help="training jobs at once")
-    parser.add_argument("--seconds", type=float, help="of an epoch, instead of measuring")
+    parser.add_argument("--seconds", type=float, help="of an epoch, where no training job of the study tells")
     args = parser.parse_args()
     if not args.study.is_file():
         raise errors.UserError(f"{args.study} is not there: name a study that has been run, such as STUDY=laptop.")
@@ -39,12 +37,14 @@ def program() -> None:
     if not found:
         console.print(f"{study.name}: no claim is undecided.")
         return
-    seconds, source = (args.seconds, "as given") if args.seconds else pace(study, args.work)
+    measured, jobs = plan.measured_pace(study, args.work)
+    seconds = args.seconds or measured
     show(console, study, found, seconds and seconds / args.cores / 3600, args.hours)
     if seconds:
+        source = "as given" if args.seconds else f"(median of {jobs} training jobs in {args.work}/benchmarks)"
         console.print(f"An epoch takes {seconds:.1f} s {source}; {args.cores} jobs train at once.")
     else:
-        console.print(f"Hours are not known: {source}.")
+        console.print("Hours are not known: the study was not trained here; say with SECONDS how long an epoch takes.")
 
 
 def of_table(comparisons: int, difference: float, sd: float, own: int, moderated: int) -> str:
@@ -57,27 +57,6 @@ def of_table(comparisons: int, difference: float, sd: float, own: int, moderated
         f"A new study of {comparisons} comparisons finds a difference of {difference:g} points as the first of them (standard deviation "
         f"{sd:.2f}) with {seeds(own)}, or {seeds(moderated)} where its file says variances: moderated."
     )
-
-
-def pace(study: Study, work: Path) -> tuple[float | None, str]:
-    """Seconds of an epoch here, and where they come from."""
-    measured = plan.measured_pace(study, work)
-    if measured:
-        return measured[0], f"(median of {measured[1]} training jobs in {work}/benchmarks)"
-    folder = work / "data" / study.data_folder
-    if not (folder / "data.json").is_file():
-        return (
-            None,
-            "none of its training jobs was measured here, and its data are not prepared (snakemake data makes them)",
-        )
-    from temporal_shortcuts.training import numerics
-
-    numerics.pin(study.protocol.instruction_set)
-    from temporal_shortcuts.data.images import open_images
-    from temporal_shortcuts.training import pace
-
-    images = open_images(folder, study.data.checksum)
-    return pace.seconds_per_epoch(study, images), f"(measured just now, alone, on {pace.BATCHES} batches)"
 
 
 def show(
@@ -121,11 +100,8 @@ def summary(
     text = f"All{but}: {cost(possible)}."
     if hours is None or hours_an_epoch is None:
         return text
-    return (
-        f"{text} In {hours:g} h, {len(taken)} could be decided: {cost(taken)}."
-        if taken
-        else f"{text} In {hours:g} h, none."
-    )
+    decided = f"{len(taken)} could be decided: {cost(taken)}" if taken else "none"
+    return f"{text} In {hours:g} h, {decided}."
 
 
 if __name__ == "__main__":

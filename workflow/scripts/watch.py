@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from temporal_shortcuts import errors
 from temporal_shortcuts.study import load_resolved
@@ -26,38 +27,21 @@ def program() -> None:
         raise errors.UserError(f"{args.study} is not there: start the study with snakemake, or name another one.")
     console = Console()
     every = args.every or (1.0 if console.is_terminal else 60.0)
+    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
-    def look() -> watch.View:
-        return watch.look(load_resolved(args.study), args.study.parent, args.work, time.time())
-
-    try:
-        if args.once or not console.is_terminal:
-            _print(console, look, None if args.once else every)
+    def show() -> bool:
+        """Show the study as it is, and whether there is more to see."""
+        view = watch.look(load_resolved(args.study), args.study.parent, args.work, time.time())
+        text = "\n".join(watch.lines(view))
+        if live:
+            live.update(Text(text), refresh=True)
         else:
-            _show(console, look, every)
-    except KeyboardInterrupt:
-        pass
+            print(text, flush=True)
+        return not view.finished
 
-
-def _print(console: Console, look: Callable[[], watch.View], every: float | None) -> None:
-    while True:
-        view = look()
-        if console.is_terminal:
-            console.print(watch.picture(view))
-        else:
-            print(*watch.lines(view), sep="\n", flush=True)
-        if every is None or view.finished:
-            return
-        time.sleep(every)
-
-
-def _show(console: Console, look: Callable[[], watch.View], every: float) -> None:
-    view = look()
-    with Live(watch.picture(view), console=console, auto_refresh=False) as live:
-        while not view.finished:
+    with suppress(KeyboardInterrupt), live or nullcontext():
+        while show() and not args.once:
             time.sleep(every)
-            view = look()
-            live.update(watch.picture(view), refresh=True)
 
 
 if __name__ == "__main__":

@@ -39,31 +39,9 @@ from temporal_shortcuts.study.outputs import costed_variants
 DIFFERENCE = 0.3
 """Points: the difference to decide where the study fixes no margin."""
 COLUMNS = [
-    *(
-        "reference",
-        "endpoint",
-        "design",
-        "effect",
-        "effect_low",
-        "effect_high",
-        "df",
-        "sd",
-        "sd_low",
-        "sd_high",
-        "ratio",
-    ),
-    *(
-        "difference",
-        "n",
-        "n_low",
-        "n_high",
-        "runs",
-        "epochs",
-        "n_of_effect",
-        "family",
-        "n_first_own",
-        "n_first_moderated",
-    ),
+    *("reference", "endpoint", "design", "effect", "effect_low", "effect_high", "df", "sd", "sd_low", "sd_high"),
+    *("ratio", "difference", "n", "n_low", "n_high", "runs", "epochs", "n_of_effect", "family"),
+    *("n_first_own", "n_first_moderated"),
 ]
 
 

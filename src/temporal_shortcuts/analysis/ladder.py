@@ -7,7 +7,7 @@ rounded once, at the end. The ladder is a reading after the fact: its tests are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from math import nan, sqrt
 from pathlib import Path
@@ -83,12 +83,9 @@ def _effects(rung: Rung, results: Path) -> list[Effect]:
             ours, theirs = values[one.name], values[rung.reference.name]
             seeds = sorted(ours.keys() & theirs.keys())
             differences = np.array([ours[seed] - theirs[seed] for seed in seeds])
-            found.append(Effect(rung, one, endpoint, seeds, differences, _sorted(theirs), floor))
+            reference = np.array([theirs[seed] for seed in sorted(theirs)])
+            found.append(Effect(rung, one, endpoint, seeds, differences, reference, floor))
     return found
-
-
-def _sorted(values: dict[int, float]) -> Floats:
-    return np.array([values[seed] for seed in sorted(values)])
 
 
 def _check_images(rung: Rung, folder: Path) -> None:
@@ -115,7 +112,6 @@ def _row(one: Effect, results: Path) -> dict[str, Any]:
     rung, settings = one.rung, one.rung.reference.settings
     classes = test_set_of(rung.study, results / rung.study.name).classes
     per_image = training_flop(settings.model, settings.width, classes)
-    compared = compare(one.differences, np.zeros_like(one.differences), one.floor)
     return {
         "study": rung.study.name,
         "variant": one.variant.name,
@@ -130,11 +126,7 @@ def _row(one: Effect, results: Path) -> dict[str, Any]:
         "against_n": len(one.reference),
         "against_mean": float(one.reference.mean()) / 100,
         "against_sd": float(one.reference.std(ddof=1)) / 100 if len(one.reference) > 1 else nan,
-        "n": compared.n,
-        "mean_difference": compared.mean_difference,
-        "sd_difference": compared.sd_difference,
-        "t_low": compared.t_low,
-        "t_high": compared.t_high,
+        **asdict(compare(one.differences, np.zeros_like(one.differences), one.floor)),
     }
 
 
@@ -206,9 +198,8 @@ def permutation_p(one: Floats, other: Floats) -> float:
     """
 
     def apart(first: Floats, second: Floats, axis: int) -> Floats:
-        return np.abs(first.mean(axis=axis) - second.mean(axis=axis)).round(
-            9
-        )  # accuracies are whole images: ties are ties
+        # accuracies are whole images: ties are ties
+        return np.abs(first.mean(axis=axis) - second.mean(axis=axis)).round(9)
 
     tested = stats.permutation_test(
         (one, other),

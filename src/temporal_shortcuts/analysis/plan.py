@@ -1,8 +1,7 @@
 """A plan from a pilot: how many more seeds each undecided claim needs, which runs these are, and what they cost.
 
 The sizes are those of claims.csv: seeds that would decide with 80 % probability if the truth were as the pilot saw it, or, where two
-are claimed to be equal, if they are. New runs of one seed share their epochs as the workflow trains them. Knows no torch; seconds come
-from whoever measured them.
+are claimed to be equal, if they are. New runs of one seed share their epochs as the workflow trains them.
 """
 
 from __future__ import annotations
@@ -125,11 +124,11 @@ def table_needs(study: Study, comparisons: pd.DataFrame) -> tuple[int, float, fl
     return len(tested), difference, float(sd), *pairs_in_table(difference, float(sd), len(tested), len(rows))
 
 
-def measured_pace(study: Study, work: Path) -> tuple[float, int] | None:
-    """Seconds of an epoch in the study's training jobs here, as Snakemake measured them, and the number of jobs; None without any."""
+def measured_pace(study: Study, work: Path) -> tuple[float | None, int]:
+    """Seconds of an epoch in the study's training jobs here, as Snakemake measured them, and the number of jobs."""
     paces = []
     for state, segment in study.segments.items():
         path = work / "benchmarks" / "segment" / f"{state}.tsv"
         if path.is_file():
             paces += list(pd.read_csv(path, sep="\t")["s"] / (segment.stop - segment.start))
-    return (statistics.median(paces), len(paces)) if paces else None
+    return statistics.median(paces) if paces else None, len(paces)

@@ -189,11 +189,6 @@ def _power(effect: float, n: ArrayLike, level: float, borrowed: float = 0.0) -> 
     return TTestPower().power(effect, n, level / 2, df=n - 1 + borrowed, alternative="larger")
 
 
-def deciding_difference(n: int, level: float, borrowed: float = 0.0) -> float:
-    """The smallest mean difference that is significant in the t-test of n pairs, in standard deviations of the differences."""
-    return float(special.stdtrit(n - 1 + borrowed, 1 - level / 2)) / n**0.5
-
-
 def pairs_needed(mean_difference: float, sd: float, level: float = LEVEL, borrowed: float = 0.0) -> int:
     """Pairs with which a paired t-test at the two-sided `level` finds this true difference with probability `POWER`.
 

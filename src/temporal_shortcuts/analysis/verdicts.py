@@ -43,22 +43,8 @@ from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Claim, Study
 
 COLUMNS = [
-    *(
-        "id",
-        "text",
-        "published",
-        "test",
-        "variant",
-        "than",
-        "endpoint",
-        "margin",
-        "n",
-        "estimate",
-        "low",
-        "high",
-        "level",
-    ),
-    *("p", "p_margin", "p_sign_flip", "p_holm", "verdict", "needed_n", "smallest_n"),
+    *("id", "text", "published", "test", "variant", "than", "endpoint", "margin", "n", "estimate", "low", "high"),
+    *("level", "p", "p_margin", "p_sign_flip", "p_holm", "verdict", "needed_n", "smallest_n"),
 ]
 STAGED = "stage"
 NOT_TESTED = "not_tested"
@@ -103,27 +89,11 @@ def verdicts(study: Study, runs: pd.DataFrame, test_images: int = 10_000) -> pd.
         (row.variant, row.seed) for row in runs.itertuples() if not pd.isna(getattr(row, "diverged_epoch", pd.NA))
     }
     same = {claim.id for claim in claims if any(identical(runs, claim.variant, rival) for rival in rivals_of(claim))}
-    rows = judge(claims, values, floor, failed, priors, same)
+    rows = [claim.row(*steps) for claim, steps in judge(claims, values, floor, failed, priors, same)]
     added = [*(["df", "variances"] if study.variances == "moderated" else [])]
     added += [STAGED] if any(claim.stage > 1 for claim in claims) else []
     added += [NOT_TESTED] if any(row[NOT_TESTED] in OTHER_REASONS for row in rows) else []
     return rounded(pd.DataFrame(rows, columns=COLUMNS + added).astype({"needed_n": "Int64", "margin": float}))
-
-
-def judge(
-    claims: Sequence[Claim],
-    values: Mapping[str, BySeed],
-    floor: float = RESOLUTION,
-    diverged: AbstractSet[tuple[str, int]] = frozenset(),
-    priors: Mapping[str, Prior] = MappingProxyType({}),
-    same: AbstractSet[str] = frozenset(),
-) -> list[dict[str, Any]]:
-    """The rows of `verdicts`, unrounded; `claims`, each with its `endpoint` and `margin`, is the family.
-
-    `values` are in percent, by endpoint, variant and seed; `floor` is the least standard deviation that counts (`resolution`);
-    `priors` are the endpoints' (own variances where none is given), and `same` the claims, by id, that compare identical runs.
-    """
-    return [claim.row(*steps) for claim, steps in _tested(claims, values, floor, diverged, priors, same)]
 
 
 def decide(
@@ -132,8 +102,8 @@ def decide(
     floor: float = RESOLUTION,
     priors: Mapping[str, Prior] = MappingProxyType({}),
 ) -> list[str]:
-    """The verdicts of `judge` alone, for simulations."""
-    return [claim.verdict(*steps) for claim, steps in _tested(claims, values, floor, frozenset(), priors, frozenset())]
+    """The verdicts alone, of claims with an `endpoint` and a `margin` each, for simulations."""
+    return [claim.verdict(*steps) for claim, steps in judge(claims, values, floor, priors=priors)]
 
 
 def why_not_tested(row: Mapping[str, Any]) -> str:
@@ -159,15 +129,20 @@ def cannot_be_planned(row: Mapping[str, Any]) -> bool:
     return row["verdict"] == "undecided" and not why_not_tested(row) and bool(pd.isna(row["needed_n"]))
 
 
-def _tested(
+def judge(
     claims: Sequence[Claim],
     values: Mapping[str, BySeed],
-    floor: float,
-    diverged: AbstractSet[tuple[str, int]],
-    priors: Mapping[str, Prior],
-    same: AbstractSet[str],
+    floor: float = RESOLUTION,
+    diverged: AbstractSet[tuple[str, int]] = frozenset(),
+    priors: Mapping[str, Prior] = MappingProxyType({}),
+    same: AbstractSet[str] = frozenset(),
 ) -> list[tuple[_Claim, tuple[Step, Step]]]:
-    """Each claim with its steps: the stages one after another, each at the whole level as long as all before it are settled."""
+    """Each claim with its steps: the stages one after another, each at the whole level as long as all before it are settled.
+
+    `claims`, each with its `endpoint` and `margin`, is the family. `values` are in percent, by endpoint, variant and seed; `floor` is the
+    least standard deviation that counts (`resolution`); `priors` are the endpoints' (own variances where none is given), and `same` the
+    claims, by id, that compare identical runs.
+    """
     judged = [
         _Claim(claim, values[claim.endpoint], floor, diverged, priors.get(claim.endpoint, OWN), claim.id in same)
         for claim in claims

@@ -103,11 +103,8 @@ def fetch(urls: Sequence[str], expected: Expected, cache: Path, patience: Patien
 
 def _download(url: str, expected: Expected, file: Path, patience: Patience) -> None:
     def downloader(url: str, path: Any, manager: Any) -> None:
-        pooch.HTTPDownloader(
-            progressbar=True if sys.stderr.isatty() else _LogProgress(),
-            chunk_size=1 << 16,
-            timeout=(patience.connect, patience.silence),
-        )(url, path, manager)
+        timeout = patience.connect, patience.silence
+        pooch.HTTPDownloader(chunk_size=1 << 16, timeout=timeout)(url, path, manager)
         complaint = expected.complaint(Path(path))
         if complaint:
             raise _AnotherFile(complaint)
@@ -137,30 +134,6 @@ def _reason(error: Exception, patience: Patience) -> str:
     if isinstance(error, requests.ConnectionError):
         return "no connection" if type(error) is requests.ConnectionError else f"no connection ({type(error).__name__})"
     return str(error) or type(error).__name__
-
-
-class _LogProgress:
-    """What pooch asks of a progress bar, as a line every half minute: for logs."""
-
-    total = 0
-    interval = 30.0
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.next = time.monotonic() + self.interval
-
-    def update(self, size: int) -> None:
-        self.done += size
-        if time.monotonic() >= self.next:
-            self.next += self.interval
-            of = f" of {self.total / 1e6:.0f}" if self.total else ""
-            _say(f"{self.done / 1e6:.0f}{of} MB")
-
-    def reset(self) -> None:
-        self.done = 0
-
-    def close(self) -> None:
-        self.next = float("inf")
 
 
 def _say(line: str) -> None:

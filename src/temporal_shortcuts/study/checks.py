@@ -15,35 +15,11 @@ from temporal_shortcuts.study.reading import Key, Source, at, nearest, short
 from temporal_shortcuts.study.schedules import rates, steps_from
 from temporal_shortcuts.study.segments import canonical
 
-RESERVED = (
-    *(
-        "all",
-        "data",
-        "prepare",
-        "segment",
-        "record",
-        "records",
-        "collect",
-        "analyse",
-        "tables",
-        "draw",
-        "figures",
-        "readme",
-    ),
-    *(
-        "write_readme",
-        "front_page",
-        "page",
-        "write_page",
-        "crate",
-        "pack",
-        "confirm",
-        "choose",
-        "ladder",
-        "gather",
-        "default",
-    ),
-)
+_RULES_AND_TARGETS = """
+all data prepare segment record records collect analyse tables draw figures readme
+write_readme front_page page write_page crate pack confirm choose ladder gather default
+"""
+RESERVED = tuple(_RULES_AND_TARGETS.split())
 """Names of rules, which a variant cannot have because each variant is a target too."""
 
 _MISSING_VALUES = ("na", "nan", "none", "null")

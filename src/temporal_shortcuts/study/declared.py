@@ -61,19 +61,8 @@ Seeds = Annotated[Distinct[Annotated[Whole, Field(ge=0, le=2147483647)]], Field(
 Endpoint = Literal[endpoints.DECIDING]
 ClaimEndpoint = Literal[endpoints.NAMES]
 Dataset = Literal[
-    *(
-        "CIFAR10",
-        "CIFAR100",
-        "Country211",
-        "DTD",
-        "EMNIST",
-        "FashionMNIST",
-        "Flowers102",
-        "Food101",
-        "GTSRB",
-        "Imagenette",
-    ),
-    *("KMNIST", "MNIST", "OxfordIIITPet", "QMNIST", "RenderedSST2", "STL10", "SVHN", "USPS"),
+    *("CIFAR10", "CIFAR100", "Country211", "DTD", "EMNIST", "FashionMNIST", "Flowers102", "Food101", "GTSRB"),
+    *("Imagenette", "KMNIST", "MNIST", "OxfordIIITPet", "QMNIST", "RenderedSST2", "STL10", "SVHN", "USPS"),
 ]
 ModelName = Literal[networks.names()]
 KindName = Literal[tuple(KINDS)]

@@ -11,19 +11,12 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
 from temporal_shortcuts.analysis import records
 from temporal_shortcuts.study import Segment, Study
 from temporal_shortcuts.study.segments import evaluated_images
 
 SILENT = 300
 """Seconds without a sign of life after which a job is taken for dead: a killed one leaves its file behind."""
-
-BAR = 12
 
 
 @dataclass(frozen=True)
@@ -49,10 +42,6 @@ class Job:
     def left(self) -> float:
         """Epochs that the segment still has to train."""
         return self.segment.stop - self.epochs
-
-    @property
-    def seconds_left(self) -> float | None:
-        return None if self.seconds_per_epoch is None else self.left * self.seconds_per_epoch
 
 
 @dataclass(frozen=True)
@@ -138,31 +127,20 @@ def summary(view: View) -> str:
 
 
 def lines(view: View) -> list[str]:
-    """Plain lines for a log file: the study, then each job."""
-    return [summary(view)] + [
-        f"  {job.name}: epoch {_epoch(job)} of {job.segment.stop}, {_evaluated(job)} accuracy {_accuracy(job)}, left: {_left(job)}"
-        for job in view.jobs
-    ]
+    """The study, then each job."""
+    return [summary(view), *(f"  {_line(job)}" for job in view.jobs)]
 
 
-def picture(view: View) -> RenderableType:
-    """The same for a terminal, within its width."""
-    table = Table(box=None, padding=(0, 1), pad_edge=False, expand=True)
-    table.add_column("run", overflow="ellipsis", no_wrap=True, ratio=1)
-    for name in ("epoch", "", "accuracy", "s/epoch", "left"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for job in view.jobs:
-        table.add_row(
-            Text(job.name),
-            f"{_epoch(job)} of {job.segment.stop}",
-            ProgressBar(total=job.segment.stop, completed=job.epochs, width=BAR),
-            _accuracy(job),
-            "" if job.seconds_per_epoch is None else f"{job.seconds_per_epoch:.1f}",
-            Text(_left(job), style="" if job.alive else "red"),
-        )
-    whole = Table.grid(expand=True)
-    whole.add_row(ProgressBar(total=view.study.epochs_trained, completed=view.epochs_done))
-    return Group(Text(summary(view), style="bold"), whole, *([table] if view.jobs else []))
+def _line(job: Job) -> str:
+    now = min(int(job.epochs) + 1, job.segment.stop)  # the epoch that trains, counted from 1
+    parts = [f"{job.name}: epoch {now} of {job.segment.stop}"]
+    if job.accuracy is not None:
+        parts.append(f"{evaluated_images(job.segment.trajectory.data)} accuracy {job.accuracy:.2%}")
+    if not job.alive:
+        return ", ".join([*parts, f"silent for {duration(job.silent)}"])
+    if job.seconds_per_epoch is not None:
+        parts += [f"{job.seconds_per_epoch:.1f} s an epoch", f"left: {duration(job.left * job.seconds_per_epoch)}"]
+    return ", ".join(parts)
 
 
 def duration(seconds: float) -> str:
@@ -171,22 +149,3 @@ def duration(seconds: float) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{minutes} min" if seconds >= 90 else f"{seconds:.0f} s"
-
-
-def _epoch(job: Job) -> int:
-    """The epoch that trains now, counted from 1."""
-    return min(int(job.epochs) + 1, job.segment.stop)
-
-
-def _evaluated(job: Job) -> str:
-    return evaluated_images(job.segment.trajectory.data)
-
-
-def _accuracy(job: Job) -> str:
-    return "-" if job.accuracy is None else f"{job.accuracy:.2%}"
-
-
-def _left(job: Job) -> str:
-    if not job.alive:
-        return f"silent for {duration(job.silent)}"
-    return "?" if job.seconds_left is None else duration(job.seconds_left)
