@@ -50,17 +50,8 @@ def program() -> None:
     made = args.folder / "results" / study.name
     targets = ["all"] if args.whole else [str(made / run.record) for run in runs]
     places = [f"results={args.folder}/results", f"work={args.folder}/work"]
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        *targets,
-        "--cores",
-        str(args.cores),
-        "--configfile",
-        str(file),
-    ]
-    if subprocess.run([*command, "--config", *places]).returncode != 0:
+    command = [sys.executable, "-m", "snakemake", *targets, "--cores", str(args.cores)]
+    if subprocess.run([*command, "--configfile", str(file), "--config", *places]).returncode != 0:
         raise errors.UserError(
             "the training did not finish; its last lines are above, and the same command goes on from there."
         )

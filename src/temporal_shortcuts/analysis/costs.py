@@ -20,9 +20,7 @@ from statsmodels.stats.power import TTestIndPower
 from temporal_shortcuts.analysis.endpoints import SMOOTHING, Floats, available
 from temporal_shortcuts.analysis.statistics import (
     LEVEL,
-    MOST_N,
     POWER,
-    SMALLEST_N,
     BySeed,
     by_seed,
     compare,
@@ -31,6 +29,7 @@ from temporal_shortcuts.analysis.statistics import (
     pairs_needed,
     resolution,
     rounded,
+    smallest_n,
 )
 from temporal_shortcuts.study import Study, forest
 from temporal_shortcuts.study.endpoints import ENDPOINTS
@@ -138,11 +137,8 @@ def _pooled(samples: Sequence[Floats]) -> tuple[float, int]:
 
 def _runs_a_group(difference: float, sd: float) -> int:
     """The smallest number of runs in each of two groups with which a t-test finds the difference with probability `POWER`."""
-    effect = abs(difference) / sd
-    if effect < 3 / sqrt(MOST_N):
-        return MOST_N
-    exact = TTestIndPower().solve_power(effect_size=effect, alpha=LEVEL, power=POWER) if effect < 5 else 0
-    return min(max(ceil(exact), SMALLEST_N), MOST_N)
+    effect, test = abs(difference) / sd, TTestIndPower()
+    return smallest_n(lambda n: not test.power(effect, n, LEVEL) < POWER)
 
 
 def _epochs_of_a_pair(study: Study, reference: str, variants: Sequence[str]) -> float:

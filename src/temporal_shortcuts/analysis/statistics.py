@@ -7,7 +7,7 @@ generator without a fixed seed, so equal runs give equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from math import nan, sqrt
@@ -196,15 +196,20 @@ def pairs_needed(mean_difference: float, sd: float, level: float = LEVEL, borrow
     differences, raised to `RESOLUTION` if smaller) are in points.
     """
     effect = abs(mean_difference) / max(sd, RESOLUTION)
-    with_known_sd = float(special.ndtri(POWER) - special.ndtri(level / 2))  # a t-test needs at least as many
-    if effect * sqrt(MOST_N) <= with_known_sd:
-        return MOST_N
-    first = max(SMALLEST_N, int((with_known_sd / effect) ** 2))
-    for start in range(first, MOST_N, 16):
-        enough = np.flatnonzero(~(_power(effect, start + np.arange(16), level, borrowed) < POWER))
-        if len(enough):
-            return min(start + int(enough[0]), MOST_N)
-    return MOST_N
+    return smallest_n(lambda n: not _power(effect, n, level, borrowed) < POWER)
+
+
+def smallest_n(is_enough: Callable[[int], bool]) -> int:
+    """The smallest number, `SMALLEST_N` to `MOST_N`, from which on every one is enough; `MOST_N` also where none is."""
+    few, many = SMALLEST_N - 1, SMALLEST_N
+    while not is_enough(many):
+        if many >= MOST_N:
+            return MOST_N
+        few, many = many, min(2 * many, MOST_N)
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if is_enough(middle) else (middle, many)
+    return many
 
 
 def pairs_in_table(difference: float, sd: float, family: int, arms: int) -> tuple[int, int]:
@@ -273,16 +278,7 @@ def pairs_to_decide(
     borrowed: float = 0.0,
 ) -> int:
     """Pairs with which `power_to_decide` is at least `POWER`: at least `SMALLEST_N`, at most `MOST_N` (this many or more)."""
-    few, many = SMALLEST_N - 1, SMALLEST_N
-    while power_to_decide(many, mean, sd, margin, levels, about_margin, borrowed) < POWER:
-        if many >= MOST_N:
-            return MOST_N
-        few, many = many, min(2 * many, MOST_N)
-    while many - few > 1:
-        middle = (few + many) // 2
-        enough = power_to_decide(middle, mean, sd, margin, levels, about_margin, borrowed) >= POWER
-        few, many = (few, middle) if enough else (middle, many)
-    return many
+    return smallest_n(lambda n: power_to_decide(n, mean, sd, margin, levels, about_margin, borrowed) >= POWER)
 
 
 # The study's tables ---------------------------------------------------------------------------------------------------

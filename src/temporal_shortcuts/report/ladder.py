@@ -17,7 +17,7 @@ from temporal_shortcuts.report.markdown import escape
 from temporal_shortcuts.report.numbers import difference, mean_sd, p_value, points
 from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.ladder import READINGS, Ladder, Rung
-from temporal_shortcuts.study.published import EFFECTS, Effect
+from temporal_shortcuts.study.published import RUNS, Run
 
 
 def write(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame, folder: Path, text: Path | None = None) -> None:
@@ -34,13 +34,13 @@ def write(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame, folder: Path
     write_atomically(path, page(ladder, table, steps, said).encode())
 
 
-def effects_of(ladder: Ladder) -> list[Effect]:
+def effects_of(ladder: Ladder) -> list[Run]:
     """The report's effects of the shortcuts that the ladder has, if it is about the report's images."""
     if not all(image_set(rung.study.data).is_cifar10 for rung in ladder.rungs):
         return []
     shortcuts = [variant.shortcut for rung in ladder.rungs for variant in rung.variants]
     ours = {(one.kind, one.onset, one.strength) for one in shortcuts if one is not None}
-    return [effect for effect in EFFECTS if (effect.kind, effect.onset, effect.strength) in ours]
+    return [run for run in RUNS if (run.kind, run.onset, run.strength) in ours]
 
 
 def page(ladder: Ladder, table: pd.DataFrame, steps: pd.DataFrame, text: str = "") -> str:

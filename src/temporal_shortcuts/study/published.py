@@ -15,8 +15,6 @@ from temporal_shortcuts.study.image_sets import CIFAR10, image_set
 from temporal_shortcuts.study.model import Study
 
 PROTOCOL = Protocol()
-FLOP = "8.3e15"
-"""Of one of the report's runs: ResNet-18 of width 64, 50,000 images, 50 epochs."""
 BESIDE = ("device", "instruction_set", "evaluate_with_carry", "average_from", "extra_evaluations")
 """Settings of a protocol that are no part of what is trained: where it is, and what is evaluated beside it."""
 _UNSAID = ("precision",)
@@ -86,6 +84,11 @@ class Run:
     onset: int | None = None
     strength: float | None = None
 
+    @property
+    def difference(self) -> float:
+        """Points from the report's baseline."""
+        return 100 * (self.accuracy - BASELINE.accuracy)
+
 
 BASELINE = Run(0.9198)
 RUNS = (
@@ -97,32 +100,6 @@ RUNS = (
     Run(0.9205, kind="batch_res", onset=41, strength=0.05),
     Run(0.9136, kind="epoch_res", onset=41, strength=0.05),
 )
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What the report found of a shortcut: points from its benchmark, whose accuracy is a fraction, and what a run took."""
-
-    kind: str
-    onset: int
-    strength: float
-    accuracy: float
-    difference: float
-    flop: float
-
-
-EFFECTS = [
-    Effect(
-        run.kind,
-        run.onset or 0,
-        run.strength or 0.0,
-        BASELINE.accuracy,
-        100 * (run.accuracy - BASELINE.accuracy),
-        float(FLOP),
-    )
-    for run in RUNS
-    if run.kind is not None
-]
 
 
 def is_of_report(study: Study, name: str) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -262,12 +263,9 @@ class Trainer:
         """
         network = (self.network if network is None else network).folded()
         loss, right = 0.0, []
-        for start in range(0, len(self.batches.test), EVALUATION_BATCH):
-            with self._autocast():
-                logits = network(self.batches.test_batch(start, EVALUATION_BATCH)).float()
-            labels = self.batches.test_labels[start : start + EVALUATION_BATCH]
+        for logits, labels in self._answers(network, EVALUATION_BATCH):
             loss += float(F.cross_entropy(logits, labels, reduction="sum").double())
-            right.append(torch.nan_to_num(logits, 0.0, 0.0, 0.0).argmax(1) == labels)
+            right.append(_is_right(logits, labels))
         return loss / len(self.batches.test), torch.cat(right).cpu()
 
     @torch.no_grad()
@@ -275,14 +273,15 @@ class Trainer:
         """Test accuracy with the carry of the epoch's training left on, row by row of the batch; `without` where there is none."""
         if self.shortcut is None or not self.shortcut.carries:
             return without
-        network.eval()
-        right = 0
-        for start in range(0, len(self.batches.test), self.batches.size):
+        answers = self._answers(partial(network.eval(), hook=self.shortcut.with_carry), self.batches.size)
+        return _share(torch.cat([_is_right(logits, labels) for logits, labels in answers]))
+
+    def _answers(self, network: Callable[[Tensor], Tensor], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits and labels of the test images, so many at a time."""
+        for start in range(0, len(self.batches.test), size):
             with self._autocast():
-                logits = network(self.batches.test_batch(start, self.batches.size), self.shortcut.with_carry).float()
-            labels = self.batches.test_labels[start : start + self.batches.size]
-            right += int((torch.nan_to_num(logits, 0.0, 0.0, 0.0).argmax(1) == labels).sum())
-        return right / len(self.batches.test)
+                logits = network(self.batches.test_batch(start, size)).float()
+            yield logits, self.batches.test_labels[start : start + size]
 
     def _autocast(self) -> Any:
         if self.settings.precision == "bf16":
@@ -293,13 +292,16 @@ class Trainer:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that the rest of the run depends on: tensors and facts, of a moment after a step or an epoch."""
-        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
+        parts = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state(),
+            "average": self.average.state(),
+        }
         if isinstance(self.shortcut, shortcuts.Recorder) and self.step == 0:
-            tensors |= {f"recorded.{name}": tensor for name, tensor in self.recorded.items()}
+            parts["recorded"] = self.recorded
         elif self.shortcut is not None:
-            tensors |= {f"shortcut.{name}": tensor for name, tensor in self.shortcut.state().items()}
-        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state().items()}
+            parts["shortcut"] = self.shortcut.state()
+        tensors = {f"{part}.{name}": tensor for part, own in parts.items() for name, tensor in own.items()}
         facts = {
             "fingerprint": self.segment.fingerprint_at(self.epoch),
             "epoch": self.epoch,
@@ -366,6 +368,10 @@ def weights_hash(network: torch.nn.Module) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _is_right(logits: Tensor, labels: Tensor) -> Tensor:
+    return torch.nan_to_num(logits, 0.0, 0.0, 0.0).argmax(1) == labels
 
 
 def _share(right: Tensor) -> float:

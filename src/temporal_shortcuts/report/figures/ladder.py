@@ -20,7 +20,7 @@ from temporal_shortcuts.report.figures.style import (
     shaded,
     wrapped,
 )
-from temporal_shortcuts.study.published import PROTOCOL, Effect
+from temporal_shortcuts.study.published import PROTOCOL, Run
 
 CURVE = ["images", "epochs"]
 """What rungs on one line have in common."""
@@ -30,7 +30,7 @@ STEP = 0.17
 """Between marks beside each other, in doublings of the width."""
 
 
-def effect(table: pd.DataFrame, published: Sequence[Effect], pending: Sequence[str] = ()) -> Figure:
+def effect(table: pd.DataFrame, published: Sequence[Run], pending: Sequence[str] = ()) -> Figure:
     """Paired differences with 95 % intervals over width: a panel a kind, a shade for each number of images, a marker for the epochs.
 
     `table` has the rows of ladder.csv; filled marks are as trained, open ones recalibrated. `pending` names rungs that are not finished.
@@ -112,7 +112,7 @@ def _beside(rows: pd.DataFrame, curves: Curves) -> dict[int, float]:
     return moved
 
 
-def _doublings(published: Sequence[Effect]) -> list[float]:
+def _doublings(published: Sequence[Run]) -> list[float]:
     return [math.log2(PROTOCOL.width) for _ in published]
 
 
