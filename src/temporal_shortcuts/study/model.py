@@ -14,6 +14,9 @@ from temporal_shortcuts.study.declared import Claim, Confirm, Data, Declared, Pr
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.segments import RECIPE, Run, Segment, Trajectory, evaluated_images, fingerprint, forest
 
+LATER = {key: StudyKeys.model_fields[key].default for key in ("endpoint", "margin", "variances", "confirm")}
+"""Keys of a study that came after recipe 1, with their defaults, at which they are in no study.json."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -90,12 +93,12 @@ class Study:
     seeds: list[int]
     benchmark: str
     tolerance: float
-    endpoint: str
-    margin: float | None
     variants: dict[str, Variant]
     claims: list[Claim]
-    confirm: Confirm | None = None
-    variances: str = "own"
+    endpoint: str
+    margin: float | None
+    variances: str
+    confirm: Confirm | None
     running: Running = field(default_factory=Running)
 
     @property
@@ -204,7 +207,7 @@ class Study:
     def resolved(self) -> dict[str, Any]:
         """The content of study.json, from which all but `running` can be read again."""
         confirm = self.confirm and self.confirm.model_dump(exclude_defaults=True)
-        added = {"endpoint": self.endpoint, "margin": self.margin, "variances": self.variances, "confirm": confirm}
+        added = {key: getattr(self, key) for key in LATER} | {"confirm": confirm}
         later = {key: getattr(self.data, key) for key in ("dataset", "validation_per_class")}
         return {
             "study": self.name,
@@ -219,7 +222,7 @@ class Study:
             "tolerance": self.tolerance,
             "variants": {name: _resolved_variant(variant) for name, variant in self.variants.items()},
             "claims": [_resolved_claim(claim) for claim in self.claims],
-            **{key: value for key, value in added.items() if value != StudyKeys.model_fields[key].default},
+            **{key: value for key, value in added.items() if value != LATER[key]},
         }
 
     def text(self) -> str:
@@ -279,18 +282,15 @@ def study_of(resolved: Mapping[str, Any]) -> Study:
             shortcut and Shortcut.model_validate(shortcut),
             variants,
         )
+    later = LATER | {key: resolved[key] for key in LATER.keys() & resolved.keys()}
     return Study(
-        resolved["study"],
-        *(resolved[key] for key in ("title", "scale")),
-        Data.model_validate(resolved["data"]),
-        Protocol.model_validate(resolved["protocol"]),
-        *(resolved[key] for key in ("seeds", "benchmark", "tolerance")),
-        resolved.get("endpoint", StudyKeys.model_fields["endpoint"].default),
-        resolved.get("margin"),
-        variants,
-        [Claim.model_validate(claim) for claim in resolved["claims"]],
-        Confirm.model_validate(resolved["confirm"]) if "confirm" in resolved else None,
-        resolved.get("variances", StudyKeys.model_fields["variances"].default),
+        name=resolved["study"],
+        **{key: resolved[key] for key in ("title", "scale", "seeds", "benchmark", "tolerance")},
+        data=Data.model_validate(resolved["data"]),
+        protocol=Protocol.model_validate(resolved["protocol"]),
+        variants=variants,
+        claims=[Claim.model_validate(claim) for claim in resolved["claims"]],
+        **later | {"confirm": later["confirm"] and Confirm.model_validate(later["confirm"])},
     )
 
 

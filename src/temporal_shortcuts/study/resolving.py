@@ -13,7 +13,7 @@ from temporal_shortcuts.study.declared import Data, Grid, Protocol, Running, Set
 from temporal_shortcuts.study.image_sets import image_set
 from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.labels import claim_text, labels, words_of
-from temporal_shortcuts.study.model import Study, Variant
+from temporal_shortcuts.study.model import LATER, Study, Variant
 from temporal_shortcuts.study.reading import Source, at, nearest
 from temporal_shortcuts.study.validation import declared
 
@@ -37,21 +37,14 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Stud
         variants[name] = replace(variants[name], label=label)
     data = keys.data.model_copy(update={"name": keys.data.name or image_set(keys.data).name})
     study = Study(
-        keys.study,
-        words_of("title", source) or keys.study,
-        words_of("scale", source) or _scale(keys.protocol, data),
-        data,
-        keys.protocol,
-        keys.seeds,
-        benchmark,
-        keys.tolerance,
-        keys.endpoint,
-        keys.margin,
-        variants,
-        keys.claims,
-        keys.confirm,
-        keys.variances,
-        Running(**{key: getattr(keys, key) for key in Running.model_fields}),
+        name=keys.study,
+        title=words_of("title", source) or keys.study,
+        scale=words_of("scale", source) or _scale(keys.protocol, data),
+        data=data,
+        benchmark=benchmark,
+        variants=variants,
+        running=Running(**{key: getattr(keys, key) for key in Running.model_fields}),
+        **{key: getattr(keys, key) for key in ("protocol", "seeds", "claims", "tolerance", *LATER)},
     )
     check(study, source)
     texts = [claim_text(claim, variants, study.endpoint, source) for claim in study.claims]

@@ -113,21 +113,29 @@ class Shortcut:
         }
 
 
-class Recorder(Shortcut):
-    """Sums what each place leaves over an epoch's full batches and gives nothing back: the epoch before an onset."""
-
-    carries = False
-
-    def start_epoch(self, epoch: int) -> None:
-        super().start_epoch(epoch)
-        self.kept = {}
+class Summing(Shortcut):
+    """Sums what each place leaves over an epoch's full batches, in float32."""
 
     def start_batch(self, batch: Batch) -> None:
         super().start_batch(batch)
         self.kept["count"] = self.kept.get("count", torch.zeros((), dtype=torch.int64)) + 1
 
     def leave(self, place: int, x: Tensor) -> None:
-        _add(self.kept, f"sum.{place}", x)
+        key = f"sum.{place}"
+        if key in self.kept:
+            self.kept[key] += x
+        else:
+            self.kept[key] = x.to(torch.float32, copy=True)
+
+
+class Recorder(Summing):
+    """Gives nothing back: the epoch before an onset."""
+
+    carries = False
+
+    def start_epoch(self, epoch: int) -> None:
+        super().start_epoch(epoch)
+        self.kept = {}
 
 
 class BatchRes(Shortcut):
@@ -144,7 +152,7 @@ class BatchRes(Shortcut):
         self.kept[str(place)] = x
 
 
-class EpochRes(Shortcut):
+class EpochRes(Summing):
     """`epoch_res`: the mean of the block's outputs over the full batches of the previous epoch; none while there is no such epoch.
 
     `accounting: published` divides by 80 instead of the number of batches and never resets the sum. (The published code takes the
@@ -164,15 +172,8 @@ class EpochRes(Shortcut):
         if published:
             self.kept |= sums | {"count": count}
 
-    def start_batch(self, batch: Batch) -> None:
-        super().start_batch(batch)
-        self.kept["count"] = self.kept.get("count", torch.zeros((), dtype=torch.int64)) + 1
-
     def carry(self, place: int, x: Tensor) -> Tensor | None:
         return self.kept.get(f"mean.{place}")
-
-    def leave(self, place: int, x: Tensor) -> None:
-        _add(self.kept, f"sum.{place}", x)
 
 
 # -- candidates: ways in which a shortcut might help after all (docs/method.md has the reason for each) ------------------------------
@@ -381,10 +382,3 @@ def class_of(kind: str) -> type[Shortcut]:
 def make(settings: Mapping[str, Any], seed: int, places: int) -> Shortcut:
     """The temporal shortcut that the settings (kind, strength, accounting) declare, in a network of so many places."""
     return class_of(settings["kind"])(settings, seed, places)
-
-
-def _add(kept: dict[str, Tensor], key: str, x: Tensor) -> None:
-    if key in kept:
-        kept[key] += x
-    else:
-        kept[key] = x.to(torch.float32, copy=True)
