@@ -48,10 +48,9 @@ class Catalogue:
         if study.name in self.files:
             self.studies.pop(study.name, None)
             first = self.files[study.name]
-            self.faults[study.name] = UserError(
-                f"{file}: study: found {study.name!r}, as in {first}; rename one of them."
-            )
-            raise self.faults[study.name]
+            fault = UserError(f"{file}: study: found {study.name!r}, as in {first}; rename one of them.")
+            self.faults[study.name] = fault
+            raise fault
         self.studies[study.name] = study
         self.files[study.name] = file
 
@@ -61,10 +60,8 @@ class Catalogue:
         for name, study in [*self.studies.items()]:
             for key, folder in ours.items():
                 if getattr(study.running, key) not in (folder, Path(Running.model_fields[key].default)):
-                    sentence = (
-                        f"{self.files[name]}: {key}: the study has a folder of its own; give its file to --configfile."
-                    )
-                    self.faults[name] = UserError(sentence)
+                    why = "the study has a folder of its own; give its file to --configfile."
+                    self.faults[name] = UserError(f"{self.files[name]}: {key}: {why}")
                     self.studies.pop(name, None)
 
     def check(self) -> None:

@@ -14,9 +14,7 @@ from temporal_shortcuts.study.outputs import beside
 
 def program() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--ladder", type=Path, required=True, help="studies/ladder.yaml; the files of its studies stand beside it"
-    )
+    parser.add_argument("--ladder", type=Path, required=True, help="studies/ladder.yaml, beside its studies' files")
     parser.add_argument("--results", type=Path, required=True, help="folder with the results of its studies")
     parser.add_argument("--sources", type=Path, nargs="*", default=[], help="what the ladder is made of, for the mark")
     arguments = parser.parse_args()

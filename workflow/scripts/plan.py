@@ -64,9 +64,8 @@ def show(
 ) -> None:
     limit = None if hours is None or hours_an_epoch is None else hours / hours_an_epoch
     taken = [] if limit is None else plan.affordable(study, found, limit)
-    table = Table(
-        title=f"Undecided claims of {study.name}, the cheapest first", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+    title = f"Undecided claims of {study.name}, the cheapest first"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("claim", overflow="fold")
     for name in ("estimate", "seeds", "needed", "new runs", "epochs", "hours", *([f"in {hours:g} h"] if limit else [])):
         table.add_column(name, justify="right")

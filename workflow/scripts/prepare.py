@@ -12,9 +12,7 @@ from temporal_shortcuts.data import sources
 
 def program() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", type=json.loads, required=True, metavar="JSON", help="the study's data, as in its file"
-    )
+    parser.add_argument("--data", type=json.loads, required=True, metavar="JSON", help="a study's data")
     parser.add_argument("--cache", type=Path, required=True, help="folder that keeps downloads")
     parser.add_argument("--output", type=Path, required=True, help="folder of the prepared data")
     args = parser.parse_args()

@@ -19,12 +19,8 @@ def program() -> None:
     parser.add_argument("--results", type=Path, required=True, help="results/<study>")
     parser.add_argument("--record", required=True, help="the record's path, relative to the study's folder")
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument(
-        "--source", type=Path, required=True, help="the run's final state, or the record of an equal run"
-    )
-    parser.add_argument(
-        "--studies", type=Path, nargs="*", default=[], help="others whose runs may need the same states"
-    )
+    parser.add_argument("--source", type=Path, required=True, help="the run's final state, or an equal run's record")
+    parser.add_argument("--studies", type=Path, nargs="*", default=[], help="others whose runs may need the states")
     parser.add_argument("--keep-states", action="store_true")
     parser.add_argument("--keep-weights", action="store_true")
     args = parser.parse_args()

@@ -20,9 +20,7 @@ def program() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the prepared data")
     parser.add_argument("--work", type=Path, required=True, help="folder for states and progress")
     parser.add_argument("--checkpoint-minutes", type=float, default=5.0)
-    parser.add_argument(
-        "--force-environment", action="store_true", help="go on with a state of another numeric environment"
-    )
+    parser.add_argument("--force-environment", action="store_true", help="go on with a state of another environment")
     parser.add_argument("--jobs-per-gpu", type=int, default=1, help="jobs that share one GPU of this machine")
     args = parser.parse_args()
     study = load_resolved(args.study)

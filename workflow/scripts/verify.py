@@ -38,9 +38,8 @@ def program() -> None:
     runs = [
         run for run in study.runs if not args.runs or {run.variant, f"{run.variant}/seed{run.seed}"} & set(args.runs)
     ]
-    unknown = (
-        set(args.runs) - {run.variant for run in study.runs} - {f"{run.variant}/seed{run.seed}" for run in study.runs}
-    )
+    known = {name for run in study.runs for name in (run.variant, f"{run.variant}/seed{run.seed}")}
+    unknown = set(args.runs) - known
     if unknown:
         raise errors.UserError(f"{args.study} has no run {sorted(unknown)[0]!r}: name variants, or <variant>/seed<k>.")
     edited = {run.record for run in runs} - {run.record for run in declared.runs}
@@ -52,9 +51,7 @@ def program() -> None:
     places = [f"results={args.folder}/results", f"work={args.folder}/work"]
     command = [sys.executable, "-m", "snakemake", *targets, "--cores", str(args.cores)]
     if subprocess.run([*command, "--configfile", str(file), "--config", *places]).returncode != 0:
-        raise errors.UserError(
-            "the training did not finish; its last lines are above, and the same command goes on from there."
-        )
+        raise errors.UserError("the training did not finish: see its last lines; the same command goes on from there.")
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     sys.exit(_report(console, runs, args.study.parent, made, whole=args.whole))
 

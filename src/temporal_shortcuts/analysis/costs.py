@@ -71,19 +71,16 @@ def decision_cost(study: Study, runs: pd.DataFrame, test_images: int = 10_000) -
     return rounded(pd.DataFrame(rows, columns=COLUMNS).astype({"n_first_own": "Int64", "n_first_moderated": "Int64"}))
 
 
-def _cost(
-    study: Study, sd: float, df: int, effect: float, floor: float, epochs_of_a_pair: float | None
-) -> dict[str, Any]:
-    """What a row says of its standard deviation: of pairs, or, without `epochs_of_a_pair`, of unpaired runs."""
-    low, high = (
-        sd * sqrt(df / float(special.chdtri(df, p))) for p in (LEVEL / 2, 1 - LEVEL / 2)
-    )  # by the chi2 distribution
+def _cost(study: Study, sd: float, df: int, effect: float, floor: float, pair_epochs: float | None) -> dict[str, Any]:
+    """What a row says of its standard deviation: of pairs, or, without `pair_epochs`, of unpaired runs."""
+    # by the chi2 distribution
+    low, high = (sd * sqrt(df / float(special.chdtri(df, p))) for p in (LEVEL / 2, 1 - LEVEL / 2))
     compared = [variant for variant in study.variants.values() if variant.against is not None]
     family = sum(not variant.is_null_arm for variant in compared)
     difference, at_least = study.margin or DIFFERENCE, max(sd, floor)
-    needed = pairs_needed if epochs_of_a_pair else _runs_a_group
+    needed = pairs_needed if pair_epochs else _runs_a_group
     n = needed(difference, at_least)
-    first = pairs_in_table(difference, at_least, family, len(compared)) if epochs_of_a_pair else (pd.NA, pd.NA)
+    first = pairs_in_table(difference, at_least, family, len(compared)) if pair_epochs else (pd.NA, pd.NA)
     return {
         "sd_low": low,
         "sd_high": high,
@@ -93,7 +90,7 @@ def _cost(
         "n_low": needed(difference, max(low, floor)),
         "n_high": needed(difference, max(high, floor)),
         "runs": 2 * n,
-        "epochs": ceil(n * epochs_of_a_pair) if epochs_of_a_pair else n * 2 * study.epochs,
+        "epochs": ceil(n * pair_epochs) if pair_epochs else n * 2 * study.epochs,
         "n_of_effect": needed(effect, at_least),
         "family": family,
         "n_first_own": first[0],
@@ -117,9 +114,8 @@ def _effect(values: BySeed, reference: str, variants: Sequence[str], floor: floa
     for name in variants:
         for seed in values[name].keys() & values[reference].keys():
             differences.setdefault(seed, []).append(values[name][seed] - values[reference][seed])
-    found = compare(
-        [float(np.mean(differences[seed])) for seed in sorted(differences)], np.zeros(len(differences)), floor
-    )
+    means = [float(np.mean(differences[seed])) for seed in sorted(differences)]
+    found = compare(means, np.zeros(len(means)), floor)
     return found.mean_difference, found.t_low, found.t_high
 
 

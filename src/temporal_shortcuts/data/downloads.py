@@ -75,9 +75,7 @@ def fetch(urls: Sequence[str], expected: Expected, cache: Path, patience: Patien
     """
     for url in urls:
         if not url.startswith(("https://", "http://")):
-            raise UserError(
-                f"data.urls: {url!r} does not begin with https:// or http://; correct it, or use data.path."
-            )
+            raise UserError(f"data.urls: {url!r} does not begin with https:// or http://; correct it or use data.path.")
     name = expected.checksum or f"urls:{hashlib.sha256(chr(10).join(urls).encode()).hexdigest()}"
     file = cache / name.replace(":", "-")
     if file.is_file() and expected.complaint(file) is None:

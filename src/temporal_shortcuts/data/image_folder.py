@@ -71,9 +71,8 @@ def _arranged(found: Found, path: Path) -> Images:
     for split in SPLITS:
         ordered = [[found[split][name][file] for file in sorted(found[split][name])] for name in classes]
         arrays[f"{split}_images"] = np.stack([image for images in ordered for image in images])
-        arrays[f"{split}_labels"] = np.repeat(
-            np.arange(len(classes), dtype=np.int64), [len(images) for images in ordered]
-        )
+        counts = [len(images) for images in ordered]
+        arrays[f"{split}_labels"] = np.repeat(np.arange(len(classes), dtype=np.int64), counts)
     return Images(**arrays, classes=tuple(classes))
 
 
@@ -85,9 +84,7 @@ def _pixels(content: bytes, path: Path, name: str) -> np.ndarray:
             if image.size != (width, height):
                 raise _refusal(path, name, f"has {image.width}x{image.height} pixels; make it {width}x{height}")
             if image.mode not in MODES or image.has_transparency_data:
-                raise _refusal(
-                    path, name, f"is an image of the kind {image.mode}, or with transparency; save it as RGB or grey"
-                )
+                raise _refusal(path, name, f"is of the kind {image.mode}, or with transparency; save it as RGB or grey")
             if getattr(image, "n_frames", 1) != 1:
                 raise _refusal(path, name, "has more than one frame; save one of them")
             upright = ImageOps.exif_transpose(image).convert("RGB")

@@ -76,9 +76,7 @@ def _cifar10(data: Mapping[str, Any], cache: Path, patience: Patience) -> Images
     expected = cifar10.OFFICIAL if named in (None, cifar10.OFFICIAL.checksum) else Expected(named)
     path = _copy(data, expected)
     if path is not None and path.is_dir() and expected != cifar10.OFFICIAL:
-        raise UserError(
-            f"data.path: {path} is a folder, which cannot be compared with {named}; name the archive itself."
-        )
+        raise UserError(f"data.path: {path} is a folder, which cannot be compared with {named}; name the archive.")
     return cifar10.read(path or fetch(data.get("urls") or cifar10.URLS, expected, cache, patience))
 
 

@@ -42,9 +42,7 @@ _TESTS = {
 def check(study: Study, source: Source) -> None:
     """Raises `UserError` for the first thing that is wrong."""
     if study.name == "ladder":
-        source.refuse(
-            ("study",), "found 'ladder', whose results are those of the ladder of studies; give it another name."
-        )
+        source.refuse(("study",), "found 'ladder', as the ladder of studies is called; give it another name.")
     _check_protocol(study, source)
     for key in (("data", "name"), *(("variants", name, "label") for name in study.variants)):
         _check_drawn(key, source)
@@ -71,9 +69,7 @@ def _check_protocol(study: Study, source: Source) -> None:
         needs = "which the source torchvision needs: the name of its set, such as CIFAR100."
         source.refuse(("data",), f"the key 'dataset' is missing, {needs}")
     if data.source != "torchvision" and data.dataset is not None:
-        sentence = (
-            f"found {data.dataset!r}, but only the source torchvision has a dataset, not {data.source}; remove the key."
-        )
+        sentence = f"found {data.dataset!r}, but only the source torchvision has a dataset; remove the key."
         source.refuse(("data", "dataset"), sentence)
     if average_from is not None and average_from > epochs:
         sentence = f"found {average_from}, but with protocol.epochs {epochs} it must be at most {epochs}."
@@ -110,9 +106,7 @@ def _check_variant(variant: Variant, study: Study, source: Source) -> None:
     if variant.name in RESERVED:
         source.refuse(key, f"a variant cannot be named {variant.name!r}, which is a target of the workflow; rename it.")
     if variant.name.casefold() in _MISSING_VALUES:
-        source.refuse(
-            key, f"a variant cannot be named {variant.name!r}, which tables have for a missing value; rename it."
-        )
+        source.refuse(key, f"a variant cannot be named {variant.name!r}, a missing value in tables; rename it.")
     _check_acting(variant, source)
     if settings.schedule_epochs < settings.epochs:
         lasts = f"but the run has {settings.epochs} epochs, and after its schedule a cosine rises again"
@@ -124,9 +118,7 @@ def _check_acting(variant: Variant, source: Source) -> None:
     """Refuse settings of which one does nothing because of another, so that a comparison would be of equal runs."""
     settings = variant.settings
     if settings.optimizer == "nesterov" and settings.momentum == 0:
-        sentence = (
-            "found 0, with which Nesterov momentum is plain SGD; write a momentum greater than 0, or optimizer: sgd."
-        )
+        sentence = "found 0, with which Nesterov momentum is plain SGD; write more than 0, or optimizer: sgd."
         source.refuse(_where(variant, "momentum", source), sentence)
     if settings.schedule == "step" and steps_from(settings.schedule_epochs) >= settings.epochs:
         most = 2 * (settings.epochs - 1)
@@ -152,9 +144,7 @@ def _check_same_runs(study: Study, source: Source) -> None:
                 continue
             reference, compared = (one, other) if other.against == one.name else (other, one)
             if compared.against == reference.name:
-                sentence = (
-                    f"it trains exactly as {reference.name!r}, with which it is compared; change it, or remove it."
-                )
+                sentence = f"it trains exactly as {reference.name!r}, with which it is compared; change or remove it."
                 source.refuse(("variants", compared.name), sentence)
             if one.against == other.against is not None:
                 is_written = source.holds(("variants", other.name))
@@ -218,9 +208,7 @@ def _check_comparison(variant: Variant, study: Study, source: Source) -> None:
         source.refuse(key, f"found {against!r}, but {' against '.join(chain)} is a circle; set one of them to null.")
     _check_seeds(variant, study.variants[against], ("variants", name), source)
     if not variant.differences:
-        sentence = (
-            f"{name!r} differs in nothing from {against!r}{nearest(name, [against])}; give it a setting or a shortcut."
-        )
+        sentence = f"{name!r} differs in nothing from {against!r}{nearest(name, [against])}; give it a difference."
         source.refuse(("variants", name), sentence)
 
 
@@ -256,9 +244,7 @@ def _check_claims(study: Study, source: Source) -> None:
             if found is not None:
                 source.refuse((*key, other), f"found {short(found)}, but the test {test} has no such key; remove it.")
         if test == "fails_to_converge" and claim.endpoint in CONTRASTS:
-            sentence = (
-                f"found {claim.endpoint!r}, a difference of two accuracies, but the test {test} needs an accuracy."
-            )
+            sentence = f"found {claim.endpoint!r}, a difference of two accuracies, but {test} needs an accuracy."
             source.refuse((*key, "endpoint"), sentence)
         check_known(claim.variant, study.variants, (*key, "variant"), source)
         rivals = dict(_rivals(claim))

@@ -52,9 +52,7 @@ Distinct = Annotated[list[T], AfterValidator(_distinct), Field(json_schema_extra
 Path = _form("^[^~{}<>][^{}<>]*$", "a path without {, }, < or >, and without ~ at its beginning")
 Checksum = _form("^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$", "sha256: and 64 small hexadecimal digits, or md5: and 32")
 Address = _form("^https?://[^/ ]+", "an address that begins with https:// or http://")
-Name = _form(
-    "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", "a name of up to 64 letters, digits, _, . and -, a letter or digit first"
-)
+Name = _form("^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", "up to 64 letters, digits, _, . and -, a letter or digit first")
 StudyName = _form("^[a-z0-9][a-z0-9_-]{0,39}$", "up to 40 small letters, digits, _ and -, a letter or digit first")
 ClaimName = _form("^[a-z0-9][a-z0-9_.-]{0,63}$", "up to 64 small letters, digits, _, . and -, a letter or digit first")
 Seeds = Annotated[Distinct[Annotated[Whole, Field(ge=0, le=2147483647)]], Field(min_length=1, max_length=10000)]
@@ -91,9 +89,7 @@ class Settings(Declared):
     schedule: Literal["cosine", "step", "constant"] = added(
         "cosine", description="of the learning rate; constant cools down at its end"
     )
-    schedule_epochs: Whole = Field(
-        200, ge=1, le=100000, description="epochs of the schedule, which may be more than are trained"
-    )
+    schedule_epochs: Whole = Field(200, ge=1, le=100000, description="epochs of the schedule, trained or not")
     optimizer: Literal["sgd", "nesterov", "adamw"] = added("sgd", description="adamw takes momentum as its beta1")
     label_smoothing: Number = added(0.0, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
@@ -140,9 +136,7 @@ class VariantKeys(Settings):
 
     label: _text(80) | None = Field(None, description="how texts and figures call it; from its settings if not given")
     published: Number | None = Field(None, ge=0, le=1, description="test accuracy in the published report, a fraction")
-    against: str | None = Field(
-        None, description="the variant it is compared with, instead of the benchmark; null for none"
-    )
+    against: str | None = Field(None, description="what it is compared with, if not the benchmark; null for none")
     seeds: Seeds | None = None
     shortcut: Shortcut | None = None
 
@@ -164,9 +158,7 @@ class Claim(Declared):
     variant: str
     than: str | None = None
     among: Annotated[Distinct[str], Field(min_length=1)] | None = None
-    endpoint: ClaimEndpoint | None = Field(
-        None, description="the number of a run that decides it, instead of the study's"
-    )
+    endpoint: ClaimEndpoint | None = Field(None, description="the number of a run that decides it, if not the study's")
     margin: Number | None = Field(
         None,
         gt=0,
@@ -188,9 +180,7 @@ class Data(Declared):
 
     source: Literal["cifar10", "torchvision", "image_folder", "digits"]
     dataset: Dataset | None = added(None, description="of the source torchvision, the name of its class")
-    checksum: Checksum = Field(
-        description="sha256 of the prepared arrays, or for cifar10 the md5 of the official archive"
-    )
+    checksum: Checksum = Field(description="sha256 of the prepared arrays, or for cifar10 the official archive's md5")
     name: _text(80) | None = Field(None, description="how texts call the data; the source if not given")
     images_per_class: Whole | None = Field(
         None, ge=1, le=10000000, description="training images of each class, the first ones; null for all"
@@ -202,9 +192,7 @@ class Data(Declared):
         description="training images of each class, the last ones, that all runs are evaluated on instead of the test images; "
         "null for none",
     )
-    path: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="a copy of the data that is already there"
-    )
+    path: Annotated[str, Field(min_length=1)] | None = Field(None, description="a copy of the data on this machine")
     urls: Distinct[Address] | None = Field(None, description="where to download it, tried in this order")
     archive_checksum: Checksum | None = Field(None, description="checksum of the downloaded archive")
 
@@ -252,7 +240,7 @@ class Running(Declared):
     keep_weights: bool = Field(False, description="keep each run's final weights beside its record")
     force_environment: bool = Field(False, description="go on with states that another numeric environment made")
     checkpoint_minutes: Number = Field(
-        5.0, gt=0, le=1000000, description="minutes between saved states within a long epoch"
+        5.0, gt=0, le=1000000, description="minutes between saved states within an epoch"
     )
     jobs_per_gpu: Whole = Field(1, ge=1, le=1000, description="training jobs that share one GPU of this machine")
 
@@ -263,15 +251,11 @@ class StudyKeys(Running):
     study: StudyName = Field(description="name of the study and of its folder under results")
     title: _text(200) | None = Field(None, description="one sentence that says what the study is")
     scale: _text(300) | None = Field(None, description="how it differs from the published protocol, in a few words")
-    extends: str | None = Field(
-        None, description="the study's file that this one changes, seen from this file's folder"
-    )
+    extends: str | None = Field(None, description="the file that this one changes, seen from this one's folder")
     data: Data
     protocol: Protocol = Protocol()
     seeds: Seeds
-    benchmark: str | None = Field(
-        None, description="the variant that the others are compared with; the first if not given"
-    )
+    benchmark: str | None = Field(None, description="the variant that others are compared with; the first if not given")
     tolerance: Number = Field(0.02, gt=0, lt=1, description="of the stable epoch, as a fraction")
     endpoint: Endpoint = added("last5", description="the number of a run that decides the claims")
     margin: Number | None = added(

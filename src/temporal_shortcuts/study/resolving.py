@@ -66,9 +66,7 @@ def _variants(keys: StudyKeys, source: Source) -> Iterator[tuple[str, VariantKey
         one = keys.variants[name]
         if one is not None:
             if name in grid:
-                sentence = (
-                    f"the grid makes a variant {name!r}, but there is one of this name; rename it, or leave one out."
-                )
+                sentence = f"the grid makes a variant {name!r}, but there is one already; rename it, or leave one out."
                 source.refuse(("grid",), sentence)
             yield name, one
         elif files and name not in declared:  # without files this cannot be known

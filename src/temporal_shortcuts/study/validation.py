@@ -62,9 +62,7 @@ class _Untitled(GenerateJsonSchema):
 def schema(kind: type[Declared] = StudyKeys) -> dict[str, Any]:
     """The JSON Schema of a study's file, or of a file of another kind, for editors."""
     made = kind.model_json_schema(schema_generator=_Untitled)
-    for key in (
-        Settings.model_fields if kind is StudyKeys else ()
-    ):  # whose default in a variant is what the protocol says
+    for key in Settings.model_fields if kind is StudyKeys else ():  # their default in a variant is the protocol's
         made["$defs"]["VariantKeys"]["properties"][key].pop("default")
     return {"$schema": GenerateJsonSchema.schema_dialect, **made}
 

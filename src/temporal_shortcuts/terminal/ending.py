@@ -113,13 +113,11 @@ def summary(study: Study, results: Path) -> Table:
     from temporal_shortcuts.study import published
 
     primary, test_set = study.endpoint, test_set_of(study, results)
-    guessed = (
-        "" if test_set.is_balanced else f"; chance: {numbers.percent(test_set.chance)}, the share of the largest class"
-    )
+    chance = f"; chance: {numbers.percent(test_set.chance)}, the share of the largest class"
     title = f"{study.name}: {study.evaluated} accuracy, {wording.endpoint(study, primary)}, in percent"
     table = Table(
         title=title,
-        caption=Text(study.scale + guessed),
+        caption=Text(study.scale + ("" if test_set.is_balanced else chance)),
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,

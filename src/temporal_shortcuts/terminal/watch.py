@@ -85,9 +85,8 @@ def _jobs(study: Study, folder: Path, now: float) -> list[Job]:
             segment = study.segments[content["state"]]
             epochs = content["epoch"] + content["step"] / content["steps"]
             silent = max(0.0, now - content["time"])
-            found = Job(
-                segment, study.name_of(segment), epochs, content["test_accuracy"], content["seconds_per_epoch"], silent
-            )
+            accuracy, pace = content["test_accuracy"], content["seconds_per_epoch"]
+            found = Job(segment, study.name_of(segment), epochs, accuracy, pace, silent)
         except (OSError, ValueError, KeyError, TypeError):  # just finished, just being written, or of another study
             continue
         jobs.append(found)

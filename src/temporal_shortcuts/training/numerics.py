@@ -85,9 +85,7 @@ def prepare(device: str, precision: str) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "protocol.device is cuda, but torch finds no GPU here: run on a machine with one, or set it to cpu."
-        )
+        raise UserError("protocol.device is cuda, but torch finds no GPU here: run on a machine with one, or set cpu.")
     torch.set_num_threads(1)
     # the same switch as use_deterministic_algorithms(True), which imports the compiler first: two seconds and 100 MB a job
     torch.set_deterministic_debug_mode("error")

@@ -50,9 +50,7 @@ class Network(nn.Module):
             found = f"found {pixels.dtype} of the shape {list(pixels.shape)}"
             raise UserError(f"images: {found}, but they must be uint8 [N, 3, 32, 32], with values from 0 to 255.")
         if self.normalisation is None:
-            raise UserError(
-                "the network's mean and deviation are not known: give images to one that load_network gave."
-            )
+            raise UserError("the network's mean and deviation are unknown: give images to one that load_network gave.")
         network, device = self.folded(), self.linear.weight.device
         mean, deviation = (torch.tensor(values, device=device).view(3, 1, 1) for values in self.normalisation)
         batches = torch.from_numpy(pixels.copy()).split(250)
