@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,15 +90,7 @@ def subset(images: Images, images_per_class: int) -> Images:
 
     Raises `UserError` if a class has fewer.
     """
-    kept = []
-    for label, name in enumerate(images.classes):
-        of_class = np.flatnonzero(images.train_labels == label)
-        if not 1 <= images_per_class <= len(of_class):
-            raise UserError(
-                f"data.images_per_class: {images_per_class} asked for, but the class {name!r} has {len(of_class)} "
-                "training images; ask for 1 to that many."
-            )
-        kept.append(of_class[:images_per_class])
+    kept = [of_class[:images_per_class] for of_class in _by_class(images, "images_per_class", images_per_class)]
     order = np.sort(np.concatenate(kept))
     return replace(images, train_images=images.train_images[order], train_labels=images.train_labels[order])
 
@@ -109,13 +102,7 @@ def validating(images: Images, validation_per_class: int) -> Images:
     class has no image left to train on.
     """
     held = np.zeros(len(images.train_labels), dtype=bool)
-    for label, name in enumerate(images.classes):
-        of_class = np.flatnonzero(images.train_labels == label)
-        if not 1 <= validation_per_class < len(of_class):
-            raise UserError(
-                f"data.validation_per_class: {validation_per_class} asked for, but the class {name!r} has {len(of_class)} "
-                "training images, of which at least one is to train on; ask for fewer."
-            )
+    for of_class in _by_class(images, "validation_per_class", validation_per_class, left=1):
         held[of_class[-validation_per_class:]] = True
     images_of, labels_of = images.train_images, images.train_labels
     return replace(
@@ -125,6 +112,18 @@ def validating(images: Images, validation_per_class: int) -> Images:
         test_images=images_of[held],
         test_labels=labels_of[held],
     )
+
+
+def _by_class(images: Images, key: str, asked: int, left: int = 0) -> Iterator[np.ndarray]:
+    """The training images of each class, of which so many are asked for and so many others must be `left`."""
+    for label, name in enumerate(images.classes):
+        of_class = np.flatnonzero(images.train_labels == label)
+        if not 1 <= asked <= len(of_class) - left:
+            raise UserError(
+                f"data.{key}: {asked} asked for, but the class {name!r} has {len(of_class)} training images"
+                f"{', of which at least one is to train on' * left}; ask for 1 to {len(of_class) - left}."
+            )
+        yield of_class
 
 
 def with_statistics(images: Images) -> Images:

@@ -44,13 +44,9 @@ def prepare(data: Mapping[str, Any], cache: Path, folder: Path, patience: Patien
 
 
 def load(data: Mapping[str, Any], cache: Path, patience: Patience = PATIENCE) -> Images:
-    """The images that a study's `data` names.
+    """The images that a study's `data` names (`study.declared.Data`); downloads are kept in `cache`.
 
-    Keys: `source`; `dataset`, the name of torchvision's; `validation_per_class`, the last so many training images of each class, which
-    take the place of the test images, None for none; `images_per_class`, the first so many of those that are left, None for all;
-    `path`, a copy that is already there; `urls`, where else to get it, tried in turn; `archive_checksum`, the archive's, which
-    for `cifar10` is the official one if none is given. Downloads are kept in
-    `cache`. Raises `UserError` for all that is not as it should be.
+    Raises `UserError` for all that is not as it should be.
     """
     source, images_per_class = data["source"], data.get("images_per_class")
     if source == "digits":

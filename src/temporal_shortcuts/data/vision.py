@@ -25,21 +25,7 @@ from temporal_shortcuts.data.downloads import WITHOUT_NETWORK, Patience
 from temporal_shortcuts.data.images import SHAPE, Images
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import lock
-
-Arguments = dict[str, Any]
-
-_FLAG: tuple[Arguments, Arguments] = ({"train": True}, {"train": False})
-_SPLIT: tuple[Arguments, Arguments] = ({"split": "train"}, {"split": "test"})
-
-SETS: dict[str, tuple[Arguments, Arguments]] = {
-    **dict.fromkeys(("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST", "QMNIST", "USPS"), _FLAG),
-    **dict.fromkeys(("Country211", "DTD", "Flowers102", "Food101", "GTSRB", "RenderedSST2", "STL10", "SVHN"), _SPLIT),
-    "OxfordIIITPet": ({"split": "trainval"}, {"split": "test"}),
-    "EMNIST": ({"split": "balanced", "train": True}, {"split": "balanced", "train": False}),
-    "Imagenette": ({"split": "train"}, {"split": "val"}),
-}
-"""The sets with a training and a test part of the same classes, whose downloads torchvision checks: what its class is called
-with for each part."""
+from temporal_shortcuts.study.declared import SETS, Arguments
 
 _BROUGHT = Compose([lambda image: image.convert("RGB"), Resize(SHAPE[1]), CenterCrop(SHAPE[1:]), PILToTensor()])
 _THE_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)

@@ -58,10 +58,19 @@ ClaimName = _form("^[a-z0-9][a-z0-9_.-]{0,63}$", "up to 64 small letters, digits
 Seeds = Annotated[Distinct[Annotated[Whole, Field(ge=0, le=2147483647)]], Field(min_length=1, max_length=10000)]
 Endpoint = Literal[endpoints.DECIDING]
 ClaimEndpoint = Literal[endpoints.NAMES]
-Dataset = Literal[
-    *("CIFAR10", "CIFAR100", "Country211", "DTD", "EMNIST", "FashionMNIST", "Flowers102", "Food101", "GTSRB"),
-    *("Imagenette", "KMNIST", "MNIST", "OxfordIIITPet", "QMNIST", "RenderedSST2", "STL10", "SVHN", "USPS"),
-]
+Arguments = dict[str, Any]
+_FLAG: tuple[Arguments, Arguments] = ({"train": True}, {"train": False})
+_SPLIT: tuple[Arguments, Arguments] = ({"split": "train"}, {"split": "test"})
+SETS: dict[str, tuple[Arguments, Arguments]] = {
+    **dict.fromkeys(("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST", "QMNIST", "USPS"), _FLAG),
+    **dict.fromkeys(("Country211", "DTD", "Flowers102", "Food101", "GTSRB", "RenderedSST2", "STL10", "SVHN"), _SPLIT),
+    "OxfordIIITPet": ({"split": "trainval"}, {"split": "test"}),
+    "EMNIST": ({"split": "balanced", "train": True}, {"split": "balanced", "train": False}),
+    "Imagenette": ({"split": "train"}, {"split": "val"}),
+}
+"""The sets of torchvision with a training and a test part of the same classes, whose downloads it checks: what its class is called with
+for each part."""
+Dataset = Literal[tuple(sorted(SETS))]
 ModelName = Literal[networks.names()]
 KindName = Literal[tuple(KINDS)]
 Strength = Annotated[Number, Field(ge=0, le=100, description="what the carry is multiplied by")]
