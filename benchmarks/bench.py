@@ -57,18 +57,10 @@ def study() -> Iterator[Row]:
     subset()
     for width, goal, turns in ((8, 2.5, 3), (16, None, 1)):
         work = yield from compared(width, 3, 2, goal, turns)
-        peak = max(
-            pd.read_csv(path, sep="\t")["max_rss"].max() for path in (work / "benchmarks" / "segment").glob("*.tsv")
-        )
-        limit = "at most 1000" if width == 8 else ""
-        yield row(
-            "memory",
-            f"width {width}: peak of a training job of the study",
-            peak,
-            "MB",
-            limit,
-            peak <= 1000 if limit else None,
-        )
+        jobs = (work / "benchmarks" / "segment").glob("*.tsv")
+        peak = max(pd.read_csv(path, sep="\t")["max_rss"].max() for path in jobs)
+        limit = ("at most 1000", peak <= 1000) if width == 8 else ("", None)
+        yield row("memory", f"width {width}: peak of a training job of the study", peak, "MB", *limit)
 
 
 def full8() -> Iterator[Row]:
@@ -180,31 +172,16 @@ def steps() -> Iterator[Row]:
     for width in (64, 16, 8):
         for way, (jobs, threads) in ways.items():
             for compiled in (False, True) if jobs == 2 else (False,):
-                options = [
-                    "--width",
-                    str(width),
-                    "--threads",
-                    str(threads),
-                    "--seconds",
-                    "4",
-                    *(["--compile"] if compiled else []),
-                ]
-                found = measured(jobs, *options)
+                options = ["--width", str(width), "--threads", str(threads), "--seconds", "4"]
+                found = measured(jobs, *options, *["--compile"] * compiled)
                 speed = sum(128 / one["step"]["none"] for one in found)
                 share = speed * found[0]["flop_per_image"] / reached[way]
                 name = f"width {width}, {way}{', compiled' if compiled else ''}"
                 yield row("step", f"{name}: images", speed, "1/s")
                 yield row("step", f"{name}: share of the product of matrices", 100 * share, "%")
                 if width == 8 and jobs == 2 and not compiled:
-                    part = 100 * found[0]["input"] / found[0]["step"]["none"]
-                    yield row(
-                        "input",
-                        "width 8: augmentation and batching, share of a step",
-                        part,
-                        "%",
-                        "at most 3",
-                        part <= 3,
-                    )
+                    name, part = "augmentation and batching", 100 * found[0]["input"] / found[0]["step"]["none"]
+                    yield row("input", f"width 8: {name}, share of a step", part, "%", "at most 3", part <= 3)
 
 
 def exactness() -> Iterator[Row]:
@@ -226,9 +203,8 @@ def price() -> Iterator[Row]:
         found = measured(1, "--width", str(width), "--kinds", "none,batch_res,epoch_res", "--seconds", "8")[0]["step"]
         for kind, most in (("batch_res", 10), ("epoch_res", 15)):
             more = 100 * (found[kind] / found["none"] - 1)
-            yield row(
-                "price", f"width {width}: {kind} over the benchmark's step", more, "%", f"at most {most}", more <= most
-            )
+            what = f"width {width}: {kind} over the benchmark's step"
+            yield row("price", what, more, "%", f"at most {most}", more <= most)
     for width, most in ((8, 1000), (64, 4000)):
         for kind in ("none", "batch_res", "epoch_res"):
             peak = measured(1, "--width", str(width), "--kinds", kind, "--seconds", "0.1")[0]["peak_mb"]
@@ -257,36 +233,22 @@ def graph() -> Iterator[Row]:
     """The dry run of studies of 7 variants with more and more seeds, and the reading of the Snakefile."""
     bare = seconds_of(lambda: subprocess.run([sys.executable, "-c", "import snakemake.cli"], check=True))
     read = seconds_of(lambda: snakemake("--list-rules", "--configfile", "studies/demo.yaml", options=()))
-    yield row(
-        "graph", "Snakemake reads the Snakefile, over its own start", read - bare, "s", "at most 2", read - bare <= 2
-    )
-    times = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "snakemake", "--list-rules", "--configfile", "studies/demo.yaml"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    ).stderr
+    more = read - bare
+    yield row("graph", "Snakemake reads the Snakefile, over its own start", more, "s", "at most 2", more <= 2)
+    command = [sys.executable, "-X", "importtime", "-m", "snakemake", "--list-rules", "--configfile"]
+    times = subprocess.run([*command, "studies/demo.yaml"], cwd=ROOT, capture_output=True, text=True).stderr
     torch = sum(line.rsplit("|", 1)[-1].strip() == "torch" for line in times.splitlines())
     yield row("graph", "imports of torch while the Snakefile is read", torch, "", "none", torch == 0)
     for runs in (10, 100, 1000, 10_000):
         config = yaml.safe_load((ROOT / "studies" / "demo.yaml").read_text())
-        config |= {
-            "study": f"runs{runs}",
-            "seeds": list(range(runs // 5)),
-            "results": "build/bench/graph",
-            "work": "build/bench/graph",
-        }
-        config["extends"] = str(ROOT / "config.yaml")
+        config |= {"study": f"runs{runs}", "seeds": list(range(runs // 5)), "claims": []}
+        config |= dict.fromkeys(("results", "work"), "build/bench/graph") | {"extends": str(ROOT / "config.yaml")}
         config["variants"] |= dict.fromkeys(("lr_0.001", "lr_0.1"))
-        config["claims"] = []
         overlay = BUILD / f"runs{runs}.yaml"
         overlay.parent.mkdir(parents=True, exist_ok=True)
         overlay.write_text(yaml.safe_dump(config))
-        taken = seconds_of(
-            lambda overlay=overlay: snakemake(
-                "--configfile", str(overlay), "--quiet", "all", options=("-n", "--cores", "2")
-            )
-        )
+        words = ("--configfile", str(overlay), "--quiet", "all")
+        taken = seconds_of(lambda words=words: snakemake(*words, options=("-n", "--cores", "2")))
         goal = "at most 120" if runs == 10_000 else ""
         yield row("graph", f"snakemake -n, {runs} runs", taken, "s", goal, taken <= 120 if goal else None)
 
@@ -295,17 +257,10 @@ def sharing() -> Iterator[Row]:
     """Epochs that the records show, for each epoch that is trained."""
     for name in ("config.yaml", "studies/laptop.yaml", "studies/sweep.yaml"):
         one = read_study(ROOT / name)
-        trained = sum(segment.stop - segment.start for segment in one.segments.values())
-        shown = len(one.runs) * one.epochs
-        goal = "at least 3" if "sweep" in name else ""
-        yield row(
-            "sharing",
-            f"{name}: {shown} epochs shown, {trained} trained",
-            shown / trained,
-            "x",
-            goal,
-            shown / trained >= 3 if goal else None,
-        )
+        shown, trained = one.epochs_shown, one.epochs_trained
+        what, ratio = f"{name}: {shown} epochs shown, {trained} trained", shown / trained
+        goal = ("at least 3", ratio >= 3) if "sweep" in name else ("", None)
+        yield row("sharing", what, ratio, "x", *goal)
 
 
 PARTS = {part.__name__: part for part in (sharing, start, graph, price, exactness, steps, study)}

@@ -98,19 +98,8 @@ def equip(wheels: Path | None, work: Path) -> None:
         if not files:
             sys.exit(f"error: {wheels} holds no wheels; fetch them as docs/running.md says.")
         say(f"{len(files)} wheels are installed into {site}")
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-index",
-            "--no-deps",
-            "--upgrade",
-            "--target",
-            str(site),
-        ]
-        if status := subprocess.run([*pip, *files]).returncode:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--upgrade"]
+        if status := subprocess.run([*pip, "--target", str(site), *files]).returncode:
             sys.exit(
                 f"error: pip ended with status {status}, see above: are the wheels of this Python, {sys.version.split()[0]}?"
             )
@@ -143,17 +132,8 @@ def placed(work: Path) -> dict[str, Any]:
 def command(args: argparse.Namespace, *targets: str, jobs: int = 1) -> list[str]:
     """Snakemake from the clone; `jobs` share the GPU."""
     settings = [f"{key}={value}" for key, value in placed(args.work).items()] + [f"jobs_per_gpu={jobs}"]
-    options = [
-        "--cores",
-        str(max(jobs, 1)),
-        "--resources",
-        f"gpu={jobs}",
-        "--configfile",
-        str(args.study),
-        "--config",
-        *settings,
-    ]
-    return [sys.executable, "-m", "snakemake", *targets, *options]
+    options = ["--cores", str(max(jobs, 1)), "--resources", f"gpu={jobs}", "--configfile", str(args.study)]
+    return [sys.executable, "-m", "snakemake", *targets, *options, "--config", *settings]
 
 
 def snakemake(args: argparse.Namespace, end: float, *targets: str, jobs: int = 1) -> None:
@@ -270,15 +250,8 @@ def measure_speed(args: argparse.Namespace, study: Any, end: float) -> None:
             if time.monotonic() + 3 * args.seconds >= until:
                 say("the time for measuring speed is up; the ways that are left are measured by a later call")
                 break
-            options = [
-                "--device",
-                "cuda" if device == "cuda" else "cpu",
-                "--width",
-                str(width),
-                "--precision",
-                precision,
-            ]
-            options += ["--seconds", str(args.seconds)]
+            options = ["--device", "cuda" if device == "cuda" else "cpu", "--width", str(width)]
+            options += ["--precision", precision, "--seconds", str(args.seconds)]
             options += ["--contiguous"] * (layout == "contiguous") + ["--compile"] * compiled
             try:
                 found = measured(jobs, *options, timeout=until - time.monotonic())

@@ -16,19 +16,6 @@ import threading
 import time
 from typing import Any
 
-PROTOCOL = {
-    "model": "resnet18",
-    "batch_size": 128,
-    "learning_rate": 0.01,
-    "momentum": 0.9,
-    "weight_decay": 0.0005,
-    "schedule_epochs": 200,
-    "augmentation": {"crop_padding": 4, "flip": True},
-    "device": "cpu",
-    "precision": "fp32",
-    "instruction_set": "avx2",
-    "evaluate_with_carry": False,
-}
 SIZE = 2048
 """Rows of the square matrices whose product is the measure of what the machine reaches."""
 
@@ -87,6 +74,7 @@ def trainer(args: argparse.Namespace, kind: str, device: Any) -> Any:
 
     from temporal_shortcuts.data.images import Images
     from temporal_shortcuts.study import Segment, Trajectory
+    from temporal_shortcuts.study.declared import Protocol
     from temporal_shortcuts.training.trainer import Trainer
 
     draw = np.random.default_rng(0)
@@ -94,13 +82,8 @@ def trainer(args: argparse.Namespace, kind: str, device: Any) -> Any:
     labels = (np.arange(args.images) % 10).astype(np.uint8)
     images = Images(pictures, labels, pictures, labels, tuple("0123456789"))
     shortcut = None if kind == "none" else {"kind": kind, "strength": 0.05, "onset": 0, "accounting": "corrected"}
-    settings = PROTOCOL | {
-        "width": args.width,
-        "compile": args.compile,
-        "precision": args.precision,
-        "device": args.device,
-        "instruction_set": args.instruction_set,
-    }
+    varied = ("width", "compile", "precision", "device", "instruction_set")
+    settings = Protocol(**{key: getattr(args, key) for key in varied}).model_dump()
     one = Trainer(Segment(Trajectory(0, settings, "random", shortcut), 0, 2, True, None), images, device)
     if args.contiguous:
         one.network.to(memory_format=torch.contiguous_format)
