@@ -208,7 +208,7 @@ def test_shipped_studies_are_right_and_an_onset_beyond_their_epochs_is_not(name:
             first = study.epochs + 1 - KINDS[shortcut["kind"]].epochs  # of which it can act no more
             words = (f"found {onset}", "protocol.epochs", f"less than {first}")
             refused(wrong, f"variants.{variant.name}.shortcut.onset", *words)
-        if shortcut and variant.is_late:
+        if shortcut and variant.onset:
             short = changed(config | {"grid": None}, ("protocol", "epochs"), shortcut["onset"])
             refused(changed(short, ("protocol", "average_from"), None), "onset", "less than", "variants")
 

@@ -70,11 +70,6 @@ class Variant:
         return None if self.shortcut is None else self.shortcut.accounting
 
     @property
-    def is_late(self) -> bool:
-        """Whether its temporal shortcut begins after the first epoch."""
-        return bool(self.onset)
-
-    @property
     def differences(self) -> dict[str, Any]:
         """The settings that are not its reference's, the shortcut among them."""
         ours, theirs = (dict(one.settings) | {"shortcut": one.shortcut} for one in (self, self.reference))

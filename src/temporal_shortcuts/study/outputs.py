@@ -127,7 +127,7 @@ def late_variants(study: Study) -> list[str]:
         name
         for name, variant in study.variants.items()
         if variant.against is not None
-        and variant.is_late
+        and variant.onset
         and name not in cells
         and len(set(variant.seeds) & set(variant.reference.seeds)) >= PAIRS_AT_LEAST
     ]

@@ -15,7 +15,7 @@ from temporal_shortcuts.study.kinds import KINDS
 from temporal_shortcuts.study.labels import claim_text, labels, words_of
 from temporal_shortcuts.study.model import LATER, Study, Variant
 from temporal_shortcuts.study.reading import Source, at, nearest
-from temporal_shortcuts.study.validation import declared
+from temporal_shortcuts.study.validation import declared_as
 
 
 def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Study:
@@ -24,7 +24,7 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Stud
     Raises `UserError` with one sentence for anything that is not a valid study.
     """
     source = Source(config, files)
-    keys = declared(source)
+    keys = declared_as(StudyKeys, source)
     given = dict(_variants(keys, source))
     if not given:
         source.refuse(("variants",), "all variants are null; declare one, such as benchmark: {}.")

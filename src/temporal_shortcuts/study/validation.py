@@ -36,11 +36,6 @@ _LIMITS = {
 }
 
 
-def declared(source: Source) -> StudyKeys:
-    """The study that a configuration declares. Raises `UserError`."""
-    return declared_as(StudyKeys, source)
-
-
 def declared_as(kind: type[Keys], source: Source) -> Keys:
     """What a configuration declares, where its keys are those of `kind`. Raises `UserError`."""
     try:

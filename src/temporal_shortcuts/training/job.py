@@ -127,9 +127,6 @@ class ProgressFile:
         trainer, segment = self.trainer, self.trainer.segment
         content = {
             "state": segment.state,
-            "seed": segment.seed,
-            "start": segment.start,
-            "stop": segment.stop,
             "epoch": trainer.epoch,
             "step": trainer.step,
             "steps": trainer.batches.steps,
