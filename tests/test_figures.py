@@ -22,7 +22,6 @@ from scipy import stats
 from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulated
 
 from temporal_shortcuts.analysis.outcomes import TestSet
-from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report import numbers, texts, wording
@@ -30,7 +29,6 @@ from temporal_shortcuts.report.figures import curves, differences, drawing, styl
 from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.outputs import (
     DIAGRAMS,
-    PAIRS_AT_LEAST,
     carry_variants,
     figures_of,
     late_variants,
@@ -314,7 +312,6 @@ def test_differences_are_of_averaged_weights_where_these_decide_and_are_evaluate
 
 
 def test_no_difference_is_drawn_of_fewer_pairs_than_a_verdict_needs():
-    assert PAIRS_AT_LEAST == SMALLEST_N
     assert late_variants(study_of(SMALL, {"seeds": [0, 1]})) == []
     assert late_variants(study_of(SMALL, {"variants": {"null_arm": {"seeds": [0, 7, 8]}}})) == [
         "batch_res_late",

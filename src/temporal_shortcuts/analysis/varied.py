@@ -19,7 +19,6 @@ from temporal_shortcuts.analysis.endpoints import SMOOTHING, Floats
 from temporal_shortcuts.analysis.outcomes import diverged_epochs
 from temporal_shortcuts.analysis.statistics import (
     LEVEL,
-    SMALLEST_N,
     BySeed,
     compare,
     holm,
@@ -146,7 +145,7 @@ def _numbers(values: BySeed, name: str, benchmark: str, floor: float) -> dict[st
         "difference": found.mean_difference,
         "difference_low": found.t_low,
         "difference_high": found.t_high,
-        "p": found.p_t if found.n >= SMALLEST_N else nan,
+        "p": found.p_t,
         "statement": "",
         "outcome": "",
     }

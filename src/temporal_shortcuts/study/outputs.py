@@ -24,8 +24,8 @@ SWEEP_AT_LEAST = 3
 NULL_ARMS_AT_LEAST = 2
 CONFIRMING = "# Made by `snakemake confirm`"
 """How the file of a study begins that a rule has made, so that no other is ever written over."""
-PAIRS_AT_LEAST = 3
-"""As many as a verdict needs (`statistics.SMALLEST_N`, which is too heavy to import here)."""
+SMALLEST_N = 3
+"""Fewest pairs of seeds for a verdict: with two, the standard deviation would rest on a single difference."""
 
 
 def figures_of(study: Study) -> list[str]:
@@ -129,7 +129,7 @@ def late_variants(study: Study) -> list[str]:
         if variant.against is not None
         and variant.onset
         and name not in cells
-        and len(set(variant.seeds) & set(variant.reference.seeds)) >= PAIRS_AT_LEAST
+        and len(set(variant.seeds) & set(variant.reference.seeds)) >= SMALLEST_N
     ]
 
 
