@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from preload.server import run
 
 ROOT = Path(__file__).parents[1]
 TRAIN = ROOT / "workflow" / "scripts" / "train.py"
@@ -72,25 +73,11 @@ def serve() -> None:
         print(json.dumps(answer), flush=True)
 
 
-def be_child(arguments: list[str], log: str, at: str | None, send: int) -> int:
-    """Run a program as `python arguments` would, with both outputs to the log; never returns."""
-    status = 1
-    try:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        watch(lambda moment: moment == at, lambda: signal.raise_signal(send), Path(log).with_suffix(".moments"))
-        sys.argv = arguments
-        runpy.run_path(arguments[0], run_name="__main__")
-        status = 0
-    except SystemExit as exit_:
-        status = exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else 1
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
+def be_child(arguments: list[str], log: str, at: str | None, send: int) -> NoReturn:
+    """Run a program as `python arguments` would, with both outputs to the log."""
+    watch(lambda moment: moment == at, lambda: signal.raise_signal(send), Path(log).with_suffix(".moments"))
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    run([os.open(os.devnull, os.O_RDONLY), file, file], arguments, os.getcwd(), dict(os.environ))
 
 
 def watch(is_it: Callable[[str], bool], act: Callable[[], None], moments: Path) -> None:

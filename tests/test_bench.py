@@ -74,11 +74,6 @@ def test_the_committed_report_is_that_of_the_committed_measurements(bench, tmp_p
     assert (tmp_path / "README.md").read_text() == (results / "README.md").read_text()
 
 
-def test_a_process_that_cannot_measure_is_said(bench) -> None:
-    with pytest.raises(RuntimeError, match="ended with status 2"):
-        bench.measured(1, "--nix")
-
-
 def test_the_study_is_compared_under_each_instruction_set_with_the_same_textbook_by_medians(
     bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

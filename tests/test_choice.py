@@ -22,12 +22,7 @@ from temporal_shortcuts.study import Study, resolve, study_of
 
 EXPLORING: dict[str, Any] = {
     "study": "exploring",
-    "data": {
-        "source": "digits",
-        "images_per_class": 50,
-        "validation_per_class": 20,
-        "checksum": "sha256:" + "1" * 64,
-    },
+    "data": {"source": "digits", "images_per_class": 50, "validation_per_class": 20, "checksum": "sha256:" + "1" * 64},
     "protocol": {"width": 2, "epochs": 4, "schedule_epochs": 4, "device": "cpu", "average_from": 3},
     "endpoint": "averaged",
     "margin": 0.3,
@@ -69,18 +64,22 @@ def test_the_highest_lower_bound_is_chosen_of_the_candidates_alone(exploring: St
     assert (chosen.variant.name, chosen.n, chosen.mean, chosen.among) == ("late", 3, 0.2, 2)
     pooled = ((0.01**2 + 0.3**2) / 2) ** 0.5
     assert chosen.low == pytest.approx(0.2 - stats.t.ppf(0.975, 4) * pooled / 3**0.5)
-
-
-def test_more_pairs_of_seeds_raise_a_bound(exploring: Study) -> None:
+    other = comparisons({"early": (9.0, 0.1)}, endpoint="last5")
+    assert choice.choose(exploring, pd.concat([other, comparisons(FOUND)])) == chosen, "another endpoint does not count"
     many = pd.concat([comparisons({"early": (0.1, 0.3)}, n=50), comparisons({"late": (0.12, 0.3)}, n=3)])
-    assert choice.choose(exploring, many).variant.name == "early"
+    assert choice.choose(exploring, many).variant.name == "early", "more pairs of seeds raise a bound"
+    claimed = resolve(changed(EXPLORING, ("claims", 0, "than"), "early"))
+    assert [variant.name for variant in claimed.candidates] == ["late"], "in any place of a claim"
 
 
 @pytest.mark.parametrize(("ties", "chosen"), [("spread", "late"), ("name", "early")])
 def test_of_equal_candidates_the_steadier_is_chosen_or_the_first_by_name(ties: str, chosen: str) -> None:
     """As in the study explore, whose candidate was chosen by the older rule: of two that tie, the second by name is the steadier."""
     study = resolve(changed(EXPLORING, ("confirm", "ties"), ties))
+    assert "ties" not in resolve(EXPLORING).resolved["confirm"], "a default that came later is in no study.json"
     for names in (("late", "early"), ("early", "late")):
+        equal = comparisons(dict.fromkeys(names, (0.2, 0.1)))
+        assert choice.choose(study, equal).variant.name == "early", "of candidates that are equal in all"
         table = comparisons({name: (0.2, {"early": 0.2, "late": 0.1}[name]) for name in names})
         found = choice.choose(study, table)
         assert (found.variant.name, found.equal) == (chosen, ("early" if chosen == "late" else "late",))
@@ -88,18 +87,6 @@ def test_of_equal_candidates_the_steadier_is_chosen_or_the_first_by_name(ties: s
         assert f"Chosen of 2: {chosen}, with a difference of +0.20 points, n = 3, at" in text
         assert f"Its bound is also that of {found.equal[0]}." in text
         assert f"of equal ones the first by {choice.TIES[ties]}." in text
-
-
-def test_of_candidates_that_are_equal_in_all_the_first_by_name_is_chosen(exploring: Study) -> None:
-    assert exploring.confirm is not None
-    assert "ties" not in exploring.resolved["confirm"], "a default that came later is in no study.json"
-    for names in (("late", "early"), ("early", "late")):
-        assert choice.choose(exploring, comparisons(dict.fromkeys(names, (0.2, 0.1)))).variant.name == "early"
-
-
-def test_another_endpoint_does_not_count(exploring: Study) -> None:
-    other = comparisons({"early": (9.0, 0.1)}, endpoint="last5")
-    assert choice.choose(exploring, pd.concat([other, comparisons(FOUND)])).variant.name == "late"
 
 
 def test_too_few_seeds_choose_nothing(exploring: Study) -> None:
@@ -141,11 +128,6 @@ def test_a_benchmark_that_is_back_at_a_default_of_its_own_is_confirmed_as_it_is(
     assert {(one.settings.optimizer, one.settings.label_smoothing) for one in made.variants.values()} == {("sgd", 0)}
 
 
-def test_what_a_claim_names_in_any_place_is_no_candidate() -> None:
-    config = changed(EXPLORING, ("claims", 0, "than"), "early")
-    assert [variant.name for variant in resolve(config).candidates] == ["late"]
-
-
 @pytest.mark.parametrize("schedules", [[20, 4], [20], None])
 def test_each_schedule_has_its_own_benchmark_in_whatever_order(schedules: list[int] | None) -> None:
     """Also where the benchmark, and not the protocol, says what the exploring study's schedule is."""
@@ -170,11 +152,7 @@ def test_each_schedule_has_its_own_benchmark_in_whatever_order(schedules: list[i
         (("confirm", "study"), "exploring", ("confirm.study", "'exploring'", "this study")),
         (("confirm", "seeds"), [7, 2], ("confirm.seeds", "[7, 2]", "chosen with [2]", "fresh seeds")),
         (("confirm", "schedules"), [4, 3], ("confirm.schedules.1", "found 3", "at least 4")),
-        (
-            ("variants",),
-            {"benchmark": {}, "claimed": EXPLORING["variants"]["claimed"]},
-            ("confirm:", "nothing to choose from"),
-        ),
+        (("variants",), {"benchmark": {}, "claimed": {"width": 3}}, ("confirm:", "nothing to choose from")),
         (("confirm", "checksum"), "sha256:0", ("confirm.checksum", "64 small hexadecimal digits")),
     ],
 )
@@ -204,9 +182,7 @@ def test_the_file_is_made_with_the_tables_and_no_other_may_stand(tmp_path: Path)
     made.write_text(yaml.safe_dump({**EXPLORING, "study": "confirming", "confirm": None}))
     done = regenerate(clone)
     assert done.returncode == 1
-    assert "confirming.yaml: it was written by hand" in done.stdout + done.stderr, (
-        "a study of one's own is not written over"
-    )
+    assert "confirming.yaml: it was written by hand" in done.stdout + done.stderr, "one's own is not written over"
     made.unlink()
     done = regenerate(clone)
     assert done.returncode == 0, done.stderr

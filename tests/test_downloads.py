@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import json
 import os
 import shutil
 import signal
@@ -19,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_archives import CIFAR_CLASSES, cifar_files, good_files, md5, refusal, sha256, tar, zip_
-from made_sets import MADE, digest, official_cifar10
+from made_data import CIFAR_CLASSES, MADE, cifar_files, digest, good_files, md5, official_cifar10, refusal, sha256, tar
 from torchvision import datasets
 
 from temporal_shortcuts.data.downloads import Expected, Patience, fetch
@@ -162,45 +160,31 @@ ENDS_WELL: dict[str, tuple[Answer, ...]] = {
     "at once": (whole(),),
     "500 then fine": (status(500), whole()),
     "429 then fine": (status(429), whole()),
-    "truncated then fine": (truncated, whole()),
-    "chunks that end early, then fine": (chunks_that_end_early, whole()),
-    "unannounced and truncated, then fine": (unannounced(CONTENT[:-1]), whole()),
-    "silent then fine": (stalled(0), whole()),
-    "stalled then fine": (stalled(70_000), whole()),
-    "another file then fine": (whole(b"<html>please log in</html>"), whole()),
     "without a length": (unannounced(CONTENT),),
-    "redirected": (redirect("/elsewhere"),),
 }
 
 
 @pytest.mark.parametrize("answers", ENDS_WELL.values(), ids=ENDS_WELL.keys())
 def test_ends_well(answers: tuple[Answer, ...], server: Server, tmp_path: Path) -> None:
-    server.gives("/elsewhere", redirect("/further"))
-    server.gives("/further", whole())
     file = fetch([server.gives("/file", *answers)], EXPECTED, tmp_path / "cache", QUICK)
     assert file.read_bytes() == CONTENT
     assert left(tmp_path / "cache") == [file.name]
-    asked = len(server.requests)
-    assert asked == max(len(answers), 3 if "/further" in server.requests else 1)
+    assert len(server.requests) == len(answers)
     assert fetch(["http://127.0.0.1:9/never"], EXPECTED, tmp_path / "cache", QUICK) == file  # and once is enough
-    assert len(server.requests) == asked
 
 
-def test_the_second_mirror(server: Server, dead: str, tmp_path: Path) -> None:
-    urls = [
-        dead,
-        server.gives("/missing", status(404)),
-        server.gives("/good", whole()),
-        server.gives("/spare", whole()),
-    ]
+def test_mirrors_are_asked_in_turn_and_none_again_that_does_not_have_it(
+    server: Server, dead: str, tmp_path: Path
+) -> None:
+    missing, broken = server.gives("/missing", status(404)), server.gives("/broken", truncated)
+    (tmp_path / "cache").mkdir()
+    sentence = refusal(fetch, [dead, missing, broken], EXPECTED, tmp_path / "cache", QUICK, watched=tmp_path)
+    for url, reason in ((dead, "no connection"), (missing, "HTTP 404"), (broken, "the connection ended")):
+        assert f"{url}: {reason}" in sentence
+    assert server.requests == ["/missing", "/broken", "/broken"]
+    urls = [dead, missing, server.gives("/good", whole()), server.gives("/spare", whole())]
     assert fetch(urls, EXPECTED, tmp_path / "cache", QUICK).read_bytes() == CONTENT
-    assert server.requests == ["/missing", "/good"]
-
-
-def test_a_mirror_that_does_not_have_it_is_not_asked_again(server: Server, tmp_path: Path) -> None:
-    urls = [server.gives("/missing", status(404)), server.gives("/slow", status(500), whole())]
-    fetch(urls, EXPECTED, tmp_path / "cache", QUICK)
-    assert server.requests == ["/missing", "/slow", "/slow"]
+    assert server.requests[3:] == ["/missing", "/good"]
 
 
 def test_waiting_grows_from_round_to_round(server: Server, tmp_path: Path) -> None:
@@ -208,11 +192,6 @@ def test_waiting_grows_from_round_to_round(server: Server, tmp_path: Path) -> No
     start = time.monotonic()
     fetch([url], EXPECTED, tmp_path / "cache", Patience(rounds=4, delay=0.1, connect=5.0, silence=5.0))
     assert time.monotonic() - start >= 0.1 + 0.2 + 0.4
-
-
-def test_a_server_that_compresses_on_the_way(server: Server, tmp_path: Path) -> None:
-    url = server.gives("/file", whole(gzip.compress(CONTENT), Content_Encoding="gzip"))
-    assert fetch([url], EXPECTED, tmp_path / "cache", QUICK).read_bytes() == CONTENT
 
 
 def test_a_damaged_file_in_the_cache_is_replaced(server: Server, tmp_path: Path) -> None:
@@ -228,10 +207,8 @@ def test_a_damaged_file_in_the_cache_is_replaced(server: Server, tmp_path: Path)
 
 ENDS_BADLY: dict[str, tuple[Answer, str]] = {
     "404": (status(404), "HTTP 404"),
-    "500": (status(500), "HTTP 500"),
     "truncated": (truncated, "the connection ended before the file did"),
     "chunks that end early": (chunks_that_end_early, "the connection ended before the file did"),
-    "unannounced and truncated": (unannounced(CONTENT[:1000]), f"1000 bytes instead of {len(CONTENT)}"),
     "another file": (whole(b"<html>please log in</html>"), f"26 bytes instead of {len(CONTENT)}"),
     "wrong checksum": (whole(CONTENT[:-1] + b"\0"), "sha256 "),
     "longer": (whole(CONTENT + b"\0"), f"{len(CONTENT) + 1} bytes instead of {len(CONTENT)}"),
@@ -239,8 +216,6 @@ ENDS_BADLY: dict[str, tuple[Answer, str]] = {
     "stalled": (stalled(70_000), "silent for 0.4 s"),
     "hung up": (hung_up, "no connection"),
     "redirected in a circle": (redirect("/file"), "redirects"),
-    "redirected to nowhere": (redirect("http://127.0.0.1:9/file"), "no connection"),
-    "redirected to a file": (redirect("file:///etc/passwd"), "file"),
 }
 
 
@@ -256,17 +231,12 @@ def test_ends_badly(answer: Answer, says: str, server: Server, tmp_path: Path) -
     assert "name it as data.path" in sentence
     assert "run the demo study, which needs no download" in sentence
     assert left(tmp_path / "cache") == []
+    if says != "HTTP 404":  # which is final
+        server.gives("/file", answer, whole())
+        assert fetch([url], EXPECTED, tmp_path / "cache", QUICK).read_bytes() == CONTENT
 
 
-def test_every_mirror_is_named_with_its_reason(server: Server, dead: str, tmp_path: Path) -> None:
-    missing, broken = server.gives("/missing", status(404)), server.gives("/broken", truncated)
-    (tmp_path / "cache").mkdir()
-    sentence = refusal(fetch, [dead, missing, broken], EXPECTED, tmp_path / "cache", QUICK, watched=tmp_path)
-    for url, reason in ((dead, "no connection"), (missing, "HTTP 404"), (broken, "the connection ended")):
-        assert f"{url}: {reason}" in sentence
-
-
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/file", "file:///etc/passwd", "data.tar", "", "HTTP//x"])
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "data.tar", ""])
 def test_addresses_of_another_kind(url: str, tmp_path: Path) -> None:
     sentence = refusal(fetch, [url], EXPECTED, tmp_path / "cache", QUICK, watched=tmp_path)
     assert f"data.urls: {url!r} does not begin with https:// or http://" in sentence
@@ -294,7 +264,7 @@ fetch([sys.argv[1]], Expected(), Path(sys.argv[2]), Patience(rounds=1, silence=6
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_while_downloading(how: int, server: Server, tmp_path: Path) -> None:
     """Also where nothing is known of the file: what was there of it is not taken for it."""
     url = server.gives("/file", stalled(200_000), whole())
@@ -356,7 +326,7 @@ def test_a_set_of_torchvision_is_downloaded_once(server: Server, fashion: dict[s
     assert sorted(left(tmp_path / "cache" / "torchvision")) == ["FashionMNIST", "FashionMNIST.lock"]
 
 
-@pytest.mark.parametrize("bad", [status(500), truncated, stalled(0), stalled(70_000), hung_up, whole(b"<html>")])
+@pytest.mark.parametrize("bad", [status(500), stalled(70_000), whole(b"<html>")])
 def test_a_set_of_torchvision_in_a_later_round(
     bad: Answer, server: Server, fashion: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -394,18 +364,15 @@ def test_a_full_disk_is_not_torchvisions_fault(
         load(FASHION, tmp_path / "cache", QUICK)
 
 
-def test_a_copy_is_used_without_any_network(server: Server, dead: str, tmp_path: Path) -> None:
+def test_a_copy_is_used_without_any_network_and_one_that_is_not_there_downloaded(
+    server: Server, tmp_path: Path
+) -> None:
     archive = tar(tmp_path / "mine.tar.xz", good_files())
-    data = {"source": "image_folder", "urls": [server.gives("/file", status(500))], "path": str(archive)}
-    assert load(data, tmp_path / "cache", QUICK).classes == ("cat", "dog")
-    assert server.requests == []
-    assert left(tmp_path / "cache") == []
-
-
-def test_a_copy_that_is_not_there_is_downloaded(server: Server, tmp_path: Path) -> None:
-    content = zip_(tmp_path / "images.zip", good_files()).read_bytes()
-    data = {"source": "image_folder", "urls": [server.gives("/file", whole(content))], "path": str(tmp_path / "other")}
-    assert load(data, tmp_path / "cache", QUICK).classes == ("cat", "dog")
+    data = {"source": "image_folder", "urls": [server.gives("/file", whole(archive.read_bytes()))]}
+    for path, asked in ((archive, []), (tmp_path / "other", ["/file"])):
+        assert load(data | {"path": str(path)}, tmp_path / "cache", QUICK).classes == ("cat", "dog")
+        assert server.requests == asked
+        assert len(left(tmp_path / "cache")) == len(asked)
     assert not (tmp_path / "other").exists()
 
 
@@ -418,14 +385,9 @@ def test_neither_a_copy_nor_an_address(path: str | None, tmp_path: Path) -> None
         assert "put a copy on this machine and name it as data.path, or run the demo study" in sentence
 
 
-@pytest.mark.parametrize("ending", ["tar", "tar.gz", "tar.xz", "zip"])
-def test_a_truncated_archive_of_unknown_checksum(ending: str, server: Server, tmp_path: Path) -> None:
+def test_a_truncated_archive_of_unknown_checksum(server: Server, tmp_path: Path) -> None:
     """Nothing but its content shows that it is not whole; it is removed, so the same command asks for it again."""
-    pack: Any = zip_ if ending == "zip" else tar
-    archive = pack(tmp_path / f"images.{ending}", good_files())
-    content = archive.read_bytes()
-    if ending == "tar":
-        content = content.rstrip(b"\0") + bytes(1024)  # so that less than the padding is missing
+    content = tar(tmp_path / "images.tar.gz", good_files()).read_bytes()
     url = server.gives("/file", unannounced(content[: len(content) * 2 // 3]), unannounced(content))
     data = {"source": "image_folder", "urls": [url]}
     with pytest.raises(UserError, match="no whole tar or zip archive"):
@@ -435,25 +397,10 @@ def test_a_truncated_archive_of_unknown_checksum(ending: str, server: Server, tm
 
 
 def test_an_archive_checksum_is_checked(server: Server, tmp_path: Path) -> None:
-    content = zip_(tmp_path / "images.zip", good_files()).read_bytes()
+    content = tar(tmp_path / "images.tar.gz", good_files()).read_bytes()
     data = {"source": "image_folder", "urls": [server.gives("/file", whole(content))]}
     wrong = data | {"archive_checksum": sha256(b"another")}
     (tmp_path / "cache").mkdir()
     sentence = refusal(load, wrong, tmp_path / "cache", QUICK, watched=tmp_path)
     assert f"{sha256(content).replace(':', ' ')} instead of" in sentence
     assert load(data | {"archive_checksum": sha256(content)}, tmp_path / "cache", QUICK).classes == ("cat", "dog")
-
-
-def test_the_program_says_what_to_do(server: Server, tmp_path: Path) -> None:
-    data = {"source": "cifar10", "checksum": "md5:" + "0" * 32, "urls": [server.gives("/file", status(404))]}
-    arguments = ["--data", json.dumps(data), "--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "data")]
-    command = [sys.executable, str(ROOT / "workflow" / "scripts" / "prepare.py"), *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert ended.returncode == 2
-    assert "Traceback" not in ended.stderr
-    assert ended.stdout == ""
-    lines = ended.stderr.splitlines()
-    assert lines[-1].startswith("error: data.urls: no address gave the archive")
-    assert lines[-1].endswith("or run the demo study, which needs no download.")
-    assert not (tmp_path / "data").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -54,24 +53,13 @@ class Job:
         self.forks, self.segment, self.work = forks, segment, work
         self.log = work / f"{segment.state}.log"
         study.write(work / "study.json")
-        self.arguments = [
-            TRAIN,
-            "--study",
-            work / "study.json",
-            "--state",
-            segment.state,
-            "--data",
-            data,
-            "--work",
-            work,
-        ]
-        self.kills = 0
+        self.arguments = [TRAIN, "--study", work / "study.json", "--state", segment.state]
+        self.arguments += ["--data", data, "--work", work]
 
     def die(self, moment: str, minutes: float) -> None:
         moment = moment.replace("OUTPUT", f"{self.segment.state}.state")
         status = self.forks.run(*self.arguments, "--checkpoint-minutes", minutes, log=self.log, at=moment)
         assert status == -signal.SIGKILL, f"not killed at {moment!r}:\n{self.log.read_text()}"
-        self.kills += 1
 
     def finish(self, minutes: float) -> Path:
         status = self.forks.run(*self.arguments, "--checkpoint-minutes", minutes, log=self.log)
@@ -170,15 +158,6 @@ def test_killed_at_every_moment(forks: Forks, data: Path, tmp_path: Path, kind: 
 # -- fresh processes ---------------------------------------------------------------------------------------------------
 
 
-def fresh_training(study: Study, segment: Segment, data: Path, work: Path, **environ: str) -> subprocess.Popen[bytes]:
-    """A new interpreter that trains a segment."""
-    study.write(work / "study.json")
-    command = [sys.executable, TRAIN, "--study", work / "study.json", "--state", segment.state]
-    command += ["--data", data, "--work", work, "--checkpoint-minutes", str(EVERY_STEP)]
-    with (work / "log").open("a") as log:
-        return subprocess.Popen(command, cwd=work, env=os.environ | environ, stdout=log, stderr=log)
-
-
 def test_fresh_processes_give_equal_bytes(data: Path, tmp_path: Path) -> None:
     """Weights, buffers, momentum, shortcut state and record; and another seed gives others."""
     study = tiny.tiny_study(seeds=(0, 1), variants={"it": tiny.variant("epoch_res", 1)})
@@ -186,48 +165,25 @@ def test_fresh_processes_give_equal_bytes(data: Path, tmp_path: Path) -> None:
         "a": {"PYTHONHASHSEED": "1"},
         "b": {"PYTHONHASHSEED": "2", "OMP_NUM_THREADS": "2", "TZ": "Asia/Tokyo"},
     }
-    processes = [
-        fresh_training(study, tiny.scratch(study, "it"), data, tmp_path / name, **environ)
-        for name, environ in circumstances.items()
-    ]
+    run, segment = tiny.run_of(study, "it"), tiny.scratch(study, "it")
+    processes = []
+    for name, environ in circumstances.items():
+        study.write(tmp_path / name / "study.json")
+        command = [sys.executable, TRAIN, "--study", "study.json", "--state", segment.state, "--data", data]
+        command += ["--work", ".", "--checkpoint-minutes", str(EVERY_STEP)]
+        processes.append(subprocess.Popen(command, cwd=tmp_path / name, env=os.environ | environ))
     other = tiny.train(tiny.scratch(study, "it", 1), tmp_path / "other")
-    assert [process.wait() for process in processes] == [0, 0], (tmp_path / "a" / "log").read_text()
-    run = tiny.run_of(study, "it")
+    assert [process.wait() for process in processes] == [0, 0]
     first, second = (tmp_path / name / "states" / f"{run.fingerprint}-final.state" for name in circumstances)
-    for group in ("network", "optimizer", "shortcut"):
-        assert hash_of(first, group) == hash_of(second, group) != hash_of(other, group)
     assert first.read_bytes() == second.read_bytes()
+    mine, theirs = read_state(first)[0], read_state(other)[0]
+    for group in ("network", "optimizer", "shortcut"):
+        assert any(not torch.equal(mine[name], theirs[name]) for name in mine if name.startswith(f"{group}."))
     for name, state in (("a", first), ("b", second)):
         records.write(run, state, tmp_path / name)
     for name in run.record_files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert read_facts(first)["rows"] != read_facts(other)["rows"]
-
-
-def hash_of(state: Path, group: str) -> str:
-    digest = hashlib.sha256()
-    chosen = {name: tensor for name, tensor in sorted(read_state(state)[0].items()) if name.startswith(f"{group}.")}
-    assert chosen
-    for name, tensor in chosen.items():
-        digest.update(f"{name} {tensor.shape} {tensor.dtype}".encode() + tensor.numpy().tobytes())
-    return digest.hexdigest()
-
-
-@pytest.mark.slow
-def test_fresh_processes_killed_at_random_instants(data: Path, tmp_path: Path) -> None:
-    """As after a power cut: nothing is left of a process but its files."""
-    study = tiny.tiny_study(variants={"it": tiny.variant("epoch_res", 1)}, epochs=20)
-    segment, log = tiny.scratch(study, "it"), tmp_path / "log"
-    for kill in range(6):
-        process = fresh_training(study, segment, data, tmp_path)
-        while log.read_text().count("epochs 1 to 20") <= kill:
-            time.sleep(0.02)
-        time.sleep(random.random())
-        process.kill()
-        process.wait()
-    assert fresh_training(study, segment, data, tmp_path).wait() == 0, log.read_text()
-    killed = tmp_path / "states" / f"{segment.state}.state"
-    assert killed.read_bytes() == tiny.train(segment, tmp_path / "alone").read_bytes()
 
 
 # -- one forest, in this process -----------------------------------------------------------------------------------------
@@ -294,19 +250,6 @@ def test_strength_0_is_the_benchmark(plain: dict[str, Any], tmp_path: Path, kind
 
 def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def test_the_order_of_jobs_does_not_matter(finals: dict[str, Path], tmp_path: Path) -> None:
-    study = tiny.tiny_study(variants=SHARING)
-    waiting, done = list(study.segments.values()), set()
-    order = random.Random(0)
-    while waiting:
-        segment = order.choice([one for one in waiting if one.parent is None or one.parent in done])
-        tiny.train(segment, tmp_path)
-        done.add(segment.state)
-        waiting.remove(segment)
-    for name, state in finals.items():
-        assert (tmp_path / "states" / state.name).read_bytes() == state.read_bytes(), name
 
 
 # -- evaluation and global generators ------------------------------------------------------------------------------------

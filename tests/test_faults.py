@@ -151,15 +151,6 @@ def test_a_disk_that_takes_no_more(done: Place, small_disk: Disk, stage: str) ->
     assert place.files() == whole
 
 
-def test_a_study_file_that_cannot_be_written(done: Place, small_disk: Disk) -> None:
-    path = small_disk.path / "results" / "study.json"
-    small_disk.fill()
-    with pytest.raises(OSError, match="No space left") as caught:
-        done.study.write(path)
-    assert caught.value.filename == str(path)
-    assert not list(path.parent.iterdir())
-
-
 # -- memory --------------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,8 +15,7 @@ from disks import disk
 from tiny_study import Workplace, tiny_study
 
 from temporal_shortcuts.analysis.tables import Tables
-from temporal_shortcuts.folders import LEAST
-from temporal_shortcuts.study import Study, load_resolved, outputs
+from temporal_shortcuts.study import Study, load_resolved
 
 pytestmark = pytest.mark.slow
 
@@ -40,19 +38,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return place
 
 
-def attempt(place: Workplace, *targets: str) -> tuple[int, str]:
-    """Exit status of a run of Snakemake, and what it says."""
-    done = subprocess.run(
-        place.command(*targets),
-        cwd=place.folder,
-        env=place.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return done.returncode, done.stdout
-
-
 def study_of(done: Workplace) -> Study:
     return load_resolved(done.results / "study.json")
 
@@ -64,60 +49,32 @@ def last_segment(done: Workplace, variant: str) -> str:
 # -- the disk ------------------------------------------------------------------------------------------------------------
 
 
-def stages(done: Workplace) -> Iterator[tuple[str, str]]:
-    """A target of each stage in turn, and the folder in which it stands."""
-    yield "data", "work"
-    yield f"work/states/{last_segment(done, 'benchmark')}.state", "work"
-    yield "records", "results"
-    for name in (
-        outputs.COLLECTED[0],
-        outputs.TABULATED[0],
-        f"figures/{outputs.figures_of(study_of(done))[0]}",
-    ):
-        yield f"results/tiny/{name}", "results"
-    yield "results/tiny/README.md", "results"
-
-
-def test_a_full_or_read_only_folder_stops_each_stage_with_one_sentence(done: Workplace, tmp_path: Path) -> None:
-    place = workplace(tmp_path / "place")
-    with disk(place.folder / "work", 64) as work, disk(place.folder / "results", 16) as results:
-        disks = {"work": work, "results": results}
-        for target, where in stages(done):
-            for fault in ("full", "nearly full", "read-only"):
-                if fault == "nearly full" and where == "results":
-                    continue  # what is left is enough for a table
-                if fault == "read-only":
-                    disks[where].forbid()
-                else:
-                    disks[where].fill(left=LEAST + 65536 if fault == "nearly full" else 0)
-                status, said = attempt(place, target)
-                disks[where].repair()
-                assert status != 0, (target, fault)
-                assert "Traceback" not in said, said
-                (sentence,) = [line for line in said.splitlines() if line.startswith("error: ")]
-                assert where in sentence, said
-                assert any(remedy in sentence for remedy in ("free some space", "make it writable", "system writable"))
-            place.run(target)
-        place.run()
-        assert place.files() == done.files()
-
-
 def test_a_full_disk_on_which_everything_stands(done: Workplace, tmp_path: Path) -> None:
     with disk(tmp_path / "disk", 64) as mounted:
         place = workplace(mounted.path / "place")
         mounted.fill()
         for _ in range(2):
-            status, said = attempt(place)
+            status, said = place.attempt(*place.command())
             assert status == 2
             assert "Traceback" not in said, said
             assert f"error: {place.folder}: its disk is full; free some space" in said
         mounted.repair()
         place.run("records")
         mounted.fill()
-        assert attempt(place)[0] == 2
+        assert place.attempt(*place.command())[0] == 2
         mounted.repair()
         place.run()
         assert place.files() == done.files()
+
+
+def test_a_folder_that_takes_no_file_is_named_before_anything_runs(tmp_path: Path) -> None:
+    place = workplace(tmp_path / "place")
+    with disk(place.folder / "results", 1) as results:
+        results.forbid()
+        status, said = place.attempt(*place.command())
+    assert status == 2
+    assert f"error: {place.results.parent}: nothing can be written here; make it writable" in said
+    assert not (place.folder / "work").exists()
 
 
 # -- a job that dies -----------------------------------------------------------------------------------------------------
@@ -145,14 +102,8 @@ def wait_for_training(place: Workplace, snakemake: subprocess.Popen[bytes], stat
 
 def start(place: Workplace, log: Path) -> subprocess.Popen[bytes]:
     with log.open("w") as file:
-        return subprocess.Popen(
-            place.command(),
-            cwd=place.folder,
-            env=place.environment(),
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
+        options = {"stdout": file, "stderr": file, "start_new_session": True}
+        return subprocess.Popen(place.command(), cwd=place.folder, env=place.environment(), **options)
 
 
 def test_a_killed_job_is_said_the_rest_goes_on_and_the_same_command_finishes(done: Workplace, tmp_path: Path) -> None:
@@ -212,17 +163,6 @@ def test_a_signal_ends_in_a_state_from_which_the_same_command_goes_on(
         assert status != 0 or place.files() == done.files(), said
     place.run()
     assert place.files() == done.files()
-
-
-# -- a loss that is not finite -------------------------------------------------------------------------------------------
-
-
-def test_a_run_that_diverges_is_a_result_and_stands_in_every_table_figure_and_text(done: Workplace) -> None:
-    read = Tables.read(done.results, study_of(done))
-    assert read.runs.set_index("variant").loc["wild", "diverged_epoch"] in (1, 2)
-    assert read.summary.set_index("variant")["diverged"].to_dict() == {"benchmark": 0, "batch_res_late": 0, "wild": 1}
-    assert f"| {study_of(done).variants['wild'].label} | 1 |" in (done.results / "README.md").read_text()
-    assert {f"figures/{name}" for name in outputs.figures_of(study_of(done))} <= set(done.files())
 
 
 # -- many ----------------------------------------------------------------------------------------------------------------

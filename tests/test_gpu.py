@@ -112,12 +112,8 @@ def test_as_many_jobs_run_as_were_quickest_at_the_studys_precision(gpu, args) ->
     study = SimpleNamespace(protocol=SimpleNamespace(precision="tf32", compile=False))
     assert gpu.quickest_jobs(args, study) == 1
     args.out.mkdir()
-    rows = [
-        "precision,format,compiled,jobs,images_per_second",
-        "tf32,channels_last,False,1,900",
-        "tf32,channels_last,False,4,2500",
-    ]
-    rows += ["tf32,channels_last,True,2,9000", "bf16,channels_last,False,2,9000"]
+    rows = ["precision,format,compiled,jobs,images_per_second", "tf32,channels_last,False,1,900"]
+    rows += ["tf32,channels_last,False,4,2500", "tf32,channels_last,True,2,9000", "bf16,channels_last,False,2,9000"]
     (args.out / "speed.csv").write_text("\n".join(rows) + "\n")
     assert gpu.quickest_jobs(args, study) == 4
 
@@ -147,10 +143,8 @@ def test_what_is_measured_is_not_measured_again(gpu, args, monkeypatch: pytest.M
 
 def test_a_folder_without_wheels_and_a_wrong_study_end_in_one_sentence(tmp_path: Path) -> None:
     done = run("--wheels", tmp_path, "--work", tmp_path / "work")
-    assert (done.returncode, done.stderr) == (
-        1,
-        f"error: {tmp_path} holds no wheels; fetch them as docs/running.md says.\n",
-    )
+    said = f"error: {tmp_path} holds no wheels; fetch them as docs/running.md says.\n"
+    assert (done.returncode, done.stderr) == (1, said)
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(TOY | {"seed": [0]}))
     done = run("--study", tmp_path / "toy.yaml", "--work", tmp_path / "work")
     assert done.returncode == 2
@@ -160,16 +154,8 @@ def test_a_folder_without_wheels_and_a_wrong_study_end_in_one_sentence(tmp_path:
 @pytest.mark.slow
 def test_a_toy_study_goes_to_its_end_and_on_from_where_it_was_stopped(tmp_path: Path) -> None:
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(TOY))
-    options = [
-        "--study",
-        tmp_path / "toy.yaml",
-        "--work",
-        tmp_path / "work",
-        "--out",
-        tmp_path / "out",
-        "--skip",
-        "speed",
-    ]
+    options = ["--study", tmp_path / "toy.yaml", "--work", tmp_path / "work", "--out", tmp_path / "out"]
+    options += ["--skip", "speed"]
     whole = [sys.executable, SCRIPT, *options]
     with subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as killed:
         assert any("1 of 1 steps" in line or "Train" in line or "epoch 1" in line for line in killed.stdout)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -49,34 +46,6 @@ def test_checksum_is_as_documented(images: Images) -> None:
     assert checksum(images) == f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def changed(array: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
-    array = array.copy()
-    array[index] ^= 1
-    return array
-
-
-CHANGES: dict[str, Callable[[Images], Images]] = {
-    "a training pixel": lambda it: replace(it, train_images=changed(it.train_images, (9, 2, 31, 31))),
-    "a test pixel": lambda it: replace(it, test_images=changed(it.test_images, (0, 0, 0, 0))),
-    "a training label": lambda it: replace(it, train_labels=changed(it.train_labels, (1,))),
-    "a test label": lambda it: replace(it, test_labels=changed(it.test_labels, (3,))),
-    "a class name": lambda it: replace(it, classes=("cat", "dog", "kase")),
-    "the order of the images": lambda it: replace(it, train_images=it.train_images[::-1]),
-    "an image from train to test": lambda it: replace(
-        it,
-        train_images=it.train_images[:9],
-        train_labels=it.train_labels[:9],
-        test_images=np.concatenate([it.train_images[9:], it.test_images]),
-        test_labels=np.concatenate([it.train_labels[9:], it.test_labels]),
-    ),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_checksum_covers(images: Images, change: Callable[[Images], Images]) -> None:
-    assert checksum(change(images)) != checksum(images)
-
-
 def test_checksum_is_of_the_content_not_of_its_place_in_memory(images: Images) -> None:
     same = replace(
         images, train_images=np.asfortranarray(images.train_images), train_labels=images.train_labels.astype(">i8")
@@ -99,34 +68,14 @@ def test_round_trip(images: Images, tmp_path: Path) -> None:
     )
 
 
-def test_same_data_same_bytes(images: Images, tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        write(images, tmp_path / folder)
-    for path in (tmp_path / "a").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
-
-
-def test_other_data_is_refused(images: Images, tmp_path: Path) -> None:
-    write(images, tmp_path)
-    other = "sha256:" + "0" * 64
-    with pytest.raises(
-        UserError, match=f"{tmp_path}: the prepared data is {checksum(images)}, but the study names {other}"
-    ):
-        open_images(tmp_path, other)
-
-
-def test_data_that_is_pinned_by_its_archive(images: Images, tmp_path: Path) -> None:
+def test_data_is_known_by_its_own_checksum_and_its_archives(images: Images, tmp_path: Path) -> None:
     write(images, tmp_path, PINNED_MD5)
     assert checksum(open_images(tmp_path, PINNED_MD5)) == checksum(images)
     assert checksum(open_images(tmp_path, checksum(images))) == checksum(images)
-    with pytest.raises(UserError, match="the study names md5:1"):
+    found = f"{tmp_path}: the prepared data is {checksum(images)}"
+    with pytest.raises(UserError, match=f"{found}, but the study names md5:1"):
         open_images(tmp_path, "md5:" + "1" * 32)
-
-
-def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"nowhere: the prepared data is incomplete or damaged .*data.json.*; delete this folder"
-    ):
+    with pytest.raises(UserError, match=r"nowhere: the prepared data is incomplete .*data.json.*; delete this folder"):
         open_images(tmp_path / "nowhere", PINNED_MD5)
 
 
@@ -163,30 +112,23 @@ def flip(path: Path) -> None:
 
 DAMAGES: dict[str, Callable[[Path], Any]] = {
     **{f"no {name}": lambda folder, name=name: (folder / f"{name}.npy").unlink() for name in ARRAYS},
-    **{f"{name} cut": lambda folder, name=name: cut(folder / f"{name}.npy", 140) for name in ARRAYS},
-    **{f"{name} empty": lambda folder, name=name: cut(folder / f"{name}.npy", 0) for name in ARRAYS},
+    "cut": lambda folder: cut(folder / "test_labels.npy", 140),
+    "empty": lambda folder: cut(folder / "train_labels.npy", 0),
     "a byte short": lambda folder: cut(folder / "train_images.npy", -1),
     "float images": lambda folder: save(folder, "test_images", np.zeros((4, 3, 32, 32), np.float32)),
-    "33 rows": lambda folder: save(folder, "test_images", np.zeros((4, 3, 33, 32), np.uint8)),
     "channels last": lambda folder: save(folder, "test_images", np.zeros((4, 32, 32, 3), np.uint8)),
     "fewer images": lambda folder: save(folder, "test_images", np.zeros((3, 3, 32, 32), np.uint8)),
     "int32 labels": lambda folder: save(folder, "test_labels", np.zeros(4, np.int32)),
-    "negative label": lambda folder: save(folder, "test_labels", np.array([0, 1, -1, 0])),
-    "label too large": lambda folder: save(folder, "test_labels", np.array([0, 1, 3, 0])),
     "another label": lambda folder: flip(folder / "test_labels.npy"),
     "another pixel": lambda folder: flip(folder / "train_images.npy"),
     "another mean": lambda folder: edit(folder, mean=[0.5] * 3, deviation=[0.5] * 3),
     "classes swapped": lambda folder: edit(folder, classes=["dog", "cat", "K\u00e4se"]),
     "labels of another shape": lambda folder: save(folder, "test_labels", np.zeros((4, 1), np.int64)),
-    "no json": lambda folder: (folder / "data.json").unlink(),
     "json cut": lambda folder: cut(folder / "data.json", 50),
     "json not UTF-8": lambda folder: (folder / "data.json").write_bytes(b'{"classes": "\xff"}'),
     "json a list": lambda folder: (folder / "data.json").write_text("[]"),
-    "json a number": lambda folder: (folder / "data.json").write_text("3"),
-    "no classes": lambda folder: edit(folder, classes=None),
     "no checksum": lambda folder: edit(folder, checksum=None),
     "classes a number": lambda folder: edit(folder, classes=3),
-    "too few classes": lambda folder: edit(folder, classes=["cat", "dog"]),
 }
 
 
@@ -200,9 +142,6 @@ def test_damage_is_refused(images: Images, tmp_path: Path, damage: Callable[[Pat
 
 def test_a_pickle_in_place_of_an_array_is_not_executed(images: Images, tmp_path: Path) -> None:
     write(images, tmp_path)
-    (tmp_path / "test_labels.npy").write_bytes(pickle.dumps(Payload(tmp_path / "executed")))
-    with pytest.raises(UserError, match="damaged"):
-        open_images(tmp_path, checksum(images))
     np.save(tmp_path / "test_labels.npy", np.array([Payload(tmp_path / "executed")]), allow_pickle=True)
     with pytest.raises(UserError, match="damaged"):
         open_images(tmp_path, checksum(images))
@@ -210,12 +149,10 @@ def test_a_pickle_in_place_of_an_array_is_not_executed(images: Images, tmp_path:
 
 
 @pytest.mark.parametrize("step", range(5))
-@pytest.mark.parametrize("before", [False, True], ids=["new", "over older data"])
-def test_interrupted_write(images: Images, tmp_path: Path, monkeypatch: Any, step: int, before: bool) -> None:
-    """Whatever was written before the interruption, it is not taken for the whole, and writing again repairs it."""
+def test_interrupted_write(images: Images, tmp_path: Path, monkeypatch: Any, step: int) -> None:
+    """Whatever was written over older data before the interruption is not taken for the whole, and writing again repairs it."""
     older = replace(images, classes=("one", "two", "three"))
-    if before:
-        write(older, tmp_path)
+    write(older, tmp_path)
     written = []
 
     def failing(path: Path, *pieces: bytes) -> None:
@@ -247,12 +184,11 @@ def test_subset_takes_the_first_of_each_class_in_their_order(images: Images) -> 
     assert checksum(skipping) != checksum(taken)
 
 
-@pytest.mark.parametrize("count", [4, 1_000_000, 0, -1])
-def test_subset_of_more_than_there_is(images: Images, count: int) -> None:
-    with pytest.raises(
-        UserError, match=rf"data.images_per_class: {count} asked for, but the class '(cat|dog)' has [34] training"
-    ):
-        subset(images, count)
+@pytest.mark.parametrize(("key", "part"), [("images_per_class", subset), ("validation_per_class", validating)])
+@pytest.mark.parametrize("count", [4, 0, -1])
+def test_no_more_images_than_there_are(images: Images, key: str, part: Any, count: int) -> None:
+    with pytest.raises(UserError, match=rf"data.{key}: {count} asked for, but the class '(cat|dog)' has [34] training"):
+        part(images, count)
 
 
 def test_validation_images_are_the_last_of_each_class_and_the_test_images_are_gone(images: Images) -> None:
@@ -269,23 +205,5 @@ def test_validation_images_do_not_depend_on_how_many_are_trained_on(images: Imag
     few, all_of_them = subset(validating(images, 1), 1), validating(images, 1)
     np.testing.assert_array_equal(few.test_images, all_of_them.test_images)
     np.testing.assert_array_equal(few.train_images, images.train_images[:3])
-    with pytest.raises(
-        UserError, match=r"data.images_per_class: 3 asked for, but the class '(cat|dog)' has [23] training"
-    ):
-        subset(validating(images, 1), 3)
-
-
-@pytest.mark.parametrize("count", [4, 1_000_000, 0, -1])
-def test_validation_images_leave_some_to_train_on(images: Images, count: int) -> None:
-    with pytest.raises(
-        UserError, match=rf"data.validation_per_class: {count} asked for, but the class '(cat|dog)' has"
-    ):
-        validating(images, count)
-
-
-def test_knows_no_torch() -> None:
-    program = (
-        "import sys, temporal_shortcuts.data.images, temporal_shortcuts.data.sources; sys.exit('torch' in sys.modules)"
-    )
-    environment = os.environ | {"PYTHONPATH": str(Path(images_module.__file__).parents[2])}
-    assert subprocess.run([sys.executable, "-c", program], check=False, env=environment).returncode == 0
+    with pytest.raises(UserError, match=r"data.validation_per_class: 3 asked for, but the class '(Käse|dog)' has 3"):
+        validating(images, 3)

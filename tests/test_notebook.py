@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import made_archives
-import made_sets
+import made_data
 import numpy as np
 import pandas as pd
 import pytest
@@ -140,15 +139,15 @@ def torchvision(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
         labels = np.arange(count, dtype=np.uint8) % 10
         pixels = source.integers(0, 40, (count, 28, 28), dtype=np.uint8)
         pixels[labels % 2 == 0, ::4] += 200
-        (raw / f"{part}-images-idx3-ubyte").write_bytes(made_sets.idx(pixels))
-        (raw / f"{part}-labels-idx1-ubyte").write_bytes(made_sets.idx(labels))
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(made_data.idx(pixels))
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(made_data.idx(labels))
     return {"source": "torchvision", "dataset": "MNIST", "path": str(folder)}
 
 
 def cifar10(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
-    files, _ = made_archives.cifar_files(20)
-    made_sets.official_cifar10(files, patch)
-    return {"source": "cifar10", "path": str(made_archives.folder(folder / made_archives.CIFAR_FOLDER, files))}
+    files, _ = made_data.cifar_files(20)
+    made_data.official_cifar10(files, patch)
+    return {"source": "cifar10", "path": str(made_data.folder(folder / made_data.CIFAR_FOLDER, files))}
 
 
 @pytest.mark.parametrize("source", [digits, image_folder, torchvision, cifar10])
@@ -212,9 +211,12 @@ def test_what_is_not_there_is_said_in_a_sentence() -> None:
         temporal_shortcuts.trian  # noqa: B018
 
 
-def test_importing_the_package_imports_no_torch() -> None:
-    """The Snakefile imports it whenever it is read."""
-    code = "import sys, temporal_shortcuts.notebook; sys.exit('torch' in sys.modules)"
+def test_what_the_snakefile_imports_imports_no_torch() -> None:
+    """It is read again for each job of a cluster, and checks its studies."""
+    code = (
+        "import sys, temporal_shortcuts.notebook, temporal_shortcuts.analysis.records, temporal_shortcuts.data.sources\n"
+        "from temporal_shortcuts import networks; networks.names(); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

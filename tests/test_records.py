@@ -19,7 +19,7 @@ import torch
 
 from temporal_shortcuts.analysis import records, tables
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.study import Study, load_resolved
+from temporal_shortcuts.study import Run, Study, load_resolved
 from temporal_shortcuts.training.states import read_facts, read_state, write_state
 from temporal_shortcuts.training.trainer import weights_hash
 
@@ -27,13 +27,24 @@ ROOT = Path(__file__).parents[1]
 VARIANTS = {"benchmark": {}, "batch": tiny.variant("batch_res", 2), "epoch": tiny.variant("epoch_res", 2)}
 
 
+Trained = tuple[Study, dict[str, Path]]
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[str, Path]]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     study = tiny.tiny_study(variants=VARIANTS, epochs=3)
     return study, tiny.train_study(study, tmp_path_factory.mktemp("trained"))
 
 
-def test_a_sidecar_says_where_test_means_validation(trained: tuple[Study, dict[str, Path]], tmp_path: Path) -> None:
+@pytest.fixture
+def recorded(trained: Trained, tmp_path: Path) -> tuple[Study, Run]:
+    """The study, and the run of its variant `batch`, of which the record stands in `tmp_path`."""
+    run = tiny.run_of(trained[0], "batch")
+    records.write(run, trained[1]["batch"], tmp_path)
+    return trained[0], run
+
+
+def test_a_sidecar_says_where_test_means_validation(trained: Trained, tmp_path: Path) -> None:
     apart = replace(trained[0], data=trained[0].data.model_copy(update={"validation_per_class": 1}))
     for study, said in ((trained[0], None), (apart, "validation images")):
         run = tiny.run_of(study, "batch")
@@ -42,9 +53,7 @@ def test_a_sidecar_says_where_test_means_validation(trained: tuple[Study, dict[s
         assert records.is_whole(run, tmp_path, study.epochs)
 
 
-def test_a_record_holds_what_was_declared_found_and_measured(
-    trained: tuple[Study, dict[str, Path]], tmp_path: Path
-) -> None:
+def test_a_record_holds_what_was_declared_found_and_measured(trained: Trained, tmp_path: Path) -> None:
     study, states = trained
     run = tiny.run_of(study, "epoch")
     records.write(run, states["epoch"], tmp_path)
@@ -73,39 +82,23 @@ def test_a_record_holds_what_was_declared_found_and_measured(
     assert not any("second" in key or "time" in key or "host" in key for key in [*sidecar, *environment])
 
 
-def test_the_sidecar_holds_hashes_of_the_weights(trained: tuple[Study, dict[str, Path]], tmp_path: Path) -> None:
-    study, states = trained
-    run = tiny.run_of(study, "batch")
-    records.write(run, states["batch"], tmp_path, keep_weights=True)
+def test_beside_a_record_stand_hashes_of_the_weights_and_a_bit_for_each_right_image(
+    recorded: tuple[Study, Run], tmp_path: Path
+) -> None:
+    study, run = recorded
     weights = records.sidecar(tmp_path / run.record)["weights"]
     trainer = tiny.trainer_of(study, "batch")
     assert weights_hash(trainer.network) == weights["initial"]
     for _ in range(3):
         trainer.train_epoch()
     assert weights_hash(trainer.network) == weights["final"]
-    import safetensors.torch
-
-    kept = safetensors.torch.load_file(str(tmp_path / run.record).removesuffix(".csv") + ".safetensors")
-    assert all(torch.equal(kept[name], tensor) for name, tensor in trainer.network.state_dict().items())
-
-
-def test_the_images_that_are_right_are_kept_one_bit_each(
-    trained: tuple[Study, dict[str, Path]], tmp_path: Path
-) -> None:
-    study, states = trained
-    run = tiny.run_of(study, "batch")
-    records.write(run, states["batch"], tmp_path)
-    trainer = tiny.trainer_of(study, "batch")
-    for _ in range(3):
-        trainer.train_epoch()
-    _, right = trainer.evaluate()
     kept = records.correct_images(tmp_path / run.record)
-    assert kept.tolist() == right.tolist()
-    assert kept.sum() / 10 == read_facts(states["batch"])["rows"][-1]["test_accuracy"]
+    assert kept.tolist() == trainer.evaluate()[1].tolist()
+    assert kept.sum() / 10 == trainer.rows[-1]["test_accuracy"]
     assert np.load(tmp_path / run.record_files[2]).nbytes == 2
 
 
-def test_a_damaged_or_foreign_state_gives_no_record(trained: tuple[Study, dict[str, Path]], tmp_path: Path) -> None:
+def test_a_damaged_or_foreign_state_gives_no_record(trained: Trained, tmp_path: Path) -> None:
     study, states = trained
     run = tiny.run_of(study, "batch")
     with pytest.raises(UserError, match="state of another run"):
@@ -117,63 +110,27 @@ def test_a_damaged_or_foreign_state_gives_no_record(trained: tuple[Study, dict[s
     assert not (tmp_path / "records").exists()
 
 
-# -- copies ----------------------------------------------------------------------------------------------------------------
-
-
-def test_a_record_is_copied_under_another_variants_name(trained: tuple[Study, dict[str, Path]], tmp_path: Path) -> None:
-    study, states = trained
-    old = tiny.run_of(study, "batch")
-    records.write(old, states["batch"], tmp_path)
-    renamed = tiny.tiny_study(variants={"benchmark": {}, "other": VARIANTS["batch"]}, epochs=3)
-    new = tiny.run_of(renamed, "other")
-    assert new.fingerprint == old.fingerprint
-    assert not records.is_there(new, tmp_path)
-    assert records.equal_record(new, tmp_path, study.epochs) == tmp_path / old.record
-    assert records.equal_record(old, tmp_path, study.epochs) is None
-    records.copy(tmp_path / old.record, tmp_path / new.record)
-    assert records.is_there(new, tmp_path)
-    for one, other in zip(old.record_files, new.record_files, strict=True):
-        assert (tmp_path / one).read_bytes() == (tmp_path / other).read_bytes()
-
-
-@pytest.mark.parametrize("missing", [0, 1, 2])
-def test_a_record_with_a_file_missing_is_none(
-    trained: tuple[Study, dict[str, Path]], tmp_path: Path, missing: int
-) -> None:
-    study, states = trained
-    run = tiny.run_of(study, "batch")
-    records.write(run, states["batch"], tmp_path)
-    assert records.is_there(run, tmp_path)
-    assert records.is_whole(run, tmp_path, study.epochs)
-    (tmp_path / run.record_files[missing]).unlink()
-    assert not records.is_there(run, tmp_path)
-    other = tiny.run_of(tiny.tiny_study(variants={"benchmark": {}, "other": VARIANTS["batch"]}, epochs=3), "other")
-    assert records.equal_record(other, tmp_path, study.epochs) is None
-
-
-@pytest.mark.parametrize("file", [0, 1, 2])
-def test_a_record_that_was_cut_or_belongs_to_another_run_is_not_whole(
-    trained: tuple[Study, dict[str, Path]], tmp_path: Path, file: int
-) -> None:
-    study, states = trained
-    run, other = tiny.run_of(study, "batch"), tiny.run_of(study, "benchmark")
-    records.write(run, states["batch"], tmp_path)
-    path = tmp_path / run.record_files[file]
-    content = path.read_bytes()
-    for cut in (0, len(content) // 2, content.rstrip(b"\n").rfind(b"\n") + 1):
-        path.write_bytes(content[:cut])
-        assert not records.is_whole(run, tmp_path, study.epochs), cut
-    path.write_bytes(content)
-    assert records.is_whole(run, tmp_path, study.epochs)
-    assert not records.is_whole(run, tmp_path, study.epochs + 1)
-    assert records.damage(tmp_path / run.record, other, study.epochs) is not None
+def _edited(old: str, new: str) -> Callable[[Path], Any]:
+    return lambda path: path.write_text(re.sub(old, new, path.read_text(), count=1))
 
 
 def _sidecar_with(**changes: Any) -> Callable[[Path], None]:
     return lambda path: path.with_suffix(".json").write_text(json.dumps(records.sidecar(path) | changes))
 
 
+def _cut(suffix: str, share: float) -> Callable[[Path], Any]:
+    def cut(path: Path) -> None:
+        content = path.with_suffix(suffix).read_bytes()
+        path.with_suffix(suffix).write_bytes(content[: int(len(content) * share)])
+
+    return cut
+
+
 CONTRADICTIONS: dict[str, tuple[Callable[[Path], Any], str]] = {
+    **{f"half of {name}": (_cut(name, 0.5), ".") for name in records.SUFFIXES},
+    **{f"nothing of {name}": (_cut(name, 0), "none of a record") for name in records.SUFFIXES},
+    **{f"no {name}": (lambda path, name=name: path.with_suffix(name).unlink(), "missing") for name in records.SUFFIXES},
+    "a line short": (_edited("\n3,.*\n", "\n"), "epochs 1 to 3"),
     "accuracies set by hand": (
         lambda path: path.write_text(re.sub(r"(?m)^(\d.*,)[^,]+(,[^,]*)$", r"\g<1>0.55\2", path.read_text())),
         r"last epoch is 0\.55, but of the images in its \.correct\.npy \S+ are right",
@@ -187,20 +144,28 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "more test images": (_sidecar_with(test_classes=[2] * 10), "contradict each other"),
     "a name too few": (_sidecar_with(classes=["a"]), "contradict each other"),
     "no hash": (_sidecar_with(weights={"final": "0"}), "no hash"),
-    "an epoch twice": (lambda path: path.write_text(path.read_text().replace("\n3,", "\n2,")), "epochs 1 to 3"),
+    "an epoch twice": (_edited("\n3,", "\n2,"), "epochs 1 to 3"),
+    "an epoch missing": (_edited(r"\n2,.*", ""), "epochs 1 to 3"),
+    "a word": (_edited(r"\n2,[^,]*,", "\n2,two,"), "none of a record"),
+    "a value more": (_edited("\n2,", "\n2,0.1,"), "no fraction from 0 to 1"),
+    "another column": (_edited("test_accuracy,", "accuracy,"), "its columns are"),
+    "more than all": (_edited(r",[^,]*\n3,", ",1.01\n3,"), "no fraction from 0 to 1"),
+    "no accuracy": (_edited(r"[^,]*(,[^,]*)\n3,", r"nan\1\n3,"), "no fraction from 0 to 1"),
     "a file of before": (lambda path: path.with_suffix(".json").write_text("{}"), "none of a record"),
 }
 
 
 @pytest.mark.parametrize("contradiction", CONTRADICTIONS)
 def test_a_record_that_its_own_files_contradict_is_named(
-    trained: tuple[Study, dict[str, Path]], tmp_path: Path, contradiction: str
+    recorded: tuple[Study, Run], tmp_path: Path, contradiction: str
 ) -> None:
-    study, states = trained
-    run = tiny.run_of(study, "batch")
-    records.write(run, states["batch"], tmp_path)
+    study, run = recorded
     change, said = CONTRADICTIONS[contradiction]
+    assert records.is_there(run, tmp_path)
+    assert records.is_whole(run, tmp_path, study.epochs)
+    assert not records.is_whole(run, tmp_path, study.epochs + 1)
     change(tmp_path / run.record)
+    assert records.is_there(run, tmp_path) == (not contradiction.startswith("no ."))
     assert re.search(said, records.damage(tmp_path / run.record, run, study.epochs) or "")
     one = replace(study, variants={"batch": study.variants["batch"]})
     with pytest.raises(UserError, match=rf"{re.escape(run.record)} .*{said}"):
@@ -221,9 +186,7 @@ STUDIES = sorted((ROOT / "results").glob("*/study.json"))
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.parent.name)
-def test_committed_records_are_what_is_written_today(
-    trained: tuple[Study, dict[str, Path]], tmp_path: Path, path: Path
-) -> None:
+def test_committed_records_are_what_is_written_today(trained: Trained, tmp_path: Path, path: Path) -> None:
     """A change of what a record holds must come with all committed ones completed, and a line in CHANGELOG.md."""
     tiny_one = tiny.run_of(trained[0], "batch")
     records.write(tiny_one, trained[1]["batch"], tmp_path)
@@ -245,18 +208,14 @@ def test_committed_records_are_what_is_written_today(
             assert environment.keys() == today["environments"][0].keys()
 
 
-def test_line_endings_of_another_system_leave_a_record_whole(
-    trained: tuple[Study, dict[str, Path]], tmp_path: Path
-) -> None:
-    study, states = trained
-    run = tiny.run_of(study, "batch")
-    records.write(run, states["batch"], tmp_path)
+def test_line_endings_of_another_system_leave_a_record_whole(recorded: tuple[Study, Run], tmp_path: Path) -> None:
+    study, run = recorded
     for name in run.record_files[:2]:
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes().replace(b"\n", b"\r\n"))
     assert records.is_whole(run, tmp_path, study.epochs)
 
 
-def test_a_record_is_complete_once_its_csv_is_there(trained: tuple[Study, dict[str, Path]], tmp_path: Path) -> None:
+def test_a_record_is_complete_once_its_csv_is_there(trained: Trained, tmp_path: Path) -> None:
     """Killed anywhere in the writing of the three files, what is there is never a record without its companions."""
     study, states = trained
     run = tiny.run_of(study, "batch")

@@ -6,7 +6,6 @@ a test that passes goes on passing, and one that fails had less than one chance 
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import re
@@ -53,7 +52,7 @@ def test_endpoints_known_answer() -> None:
     curves = {
         ("z_last_by_name", 1): [0.1, 0.2, 0.9, 0.5, 0.6, 0.7, 0.8, 0.9],
         ("z_last_by_name", 0): [0.2, 0.4],
-        ("diverged", 0): [0.5, 0.1, 0.1],
+        ("diverged", 0): [0.5, 0.1, 0.9],  # the one class that a network without numbers answers may be most of them
     }
     metrics = metrics_of(curves, {("diverged", 0): [2.0, math.inf, math.nan]})
     runs = e.endpoints(metrics)
@@ -71,11 +70,12 @@ def test_endpoints_known_answer() -> None:
 
 def test_a_missing_accuracy_is_refused() -> None:
     metrics = metrics_of({("a", 7): [0.1, math.nan]}, {})
-    with pytest.raises(UserError, match="test_accuracy of a, seed 7, epoch 2 is missing"):
-        e.endpoints(metrics)
-    later = metrics.assign(test_accuracy=0.5, averaged_test_accuracy=[0.5, math.nan])
-    with pytest.raises(UserError, match="averaged_test_accuracy of a, seed 7, epoch 2 is missing"):
-        e.endpoints(later)
+    for name, table in (
+        ("test_accuracy", metrics),
+        ("averaged_test_accuracy", metrics.assign(test_accuracy=0.5, averaged_test_accuracy=[0.5, math.nan])),
+    ):
+        with pytest.raises(UserError, match=f": {name} of a, seed 7, epoch 2 is missing"):
+            e.endpoints(table)
 
 
 def test_every_endpoint_that_the_record_has() -> None:
@@ -91,16 +91,6 @@ def test_every_endpoint_that_the_record_has() -> None:
     assert e.available(runs) == list(e.ENDPOINTS)
     assert runs[list(e.ENDPOINTS)[3:]].to_numpy().tolist() == [[0.62, 0.63, 0.64, 0.65, 0.66]] * 2
     assert e.of_runs(runs, "mismatch").tolist() == pytest.approx([-0.01] * 2)
-
-
-def test_a_diverged_run_counts_no_higher_than_chance_whatever_the_shares_of_the_classes() -> None:
-    curves = {("nine_to_one", 0): [0.9] * 6, ("stopped", 0): [0.6, 0.7, 0.9, 0.9, 0.9, 0.9], ("ok", 0): [0.9] * 6}
-    losses = {("nine_to_one", 0): [math.nan] * 6, ("stopped", 0): [1.0, 1.0, *[math.nan] * 4]}
-    runs = e.endpoints(metrics_of(curves, losses), classes=2)
-    assert runs["last5"].tolist() == pytest.approx([0.5, 0.5, 0.9])
-    assert runs["final"].tolist() == [0.5, 0.5, 0.9]
-    assert runs["best"].tolist() == [0.5, 0.7, 0.9]
-    assert runs["best_epoch"].tolist() == [1, 2, 1]
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=30), st.integers(0, 40))
@@ -146,12 +136,6 @@ def test_sign_flip_is_the_enumeration(tenths: list[int]) -> None:
     assert s.sign_flip_p(differences) == pytest.approx(np.mean(far))
 
 
-def test_sign_flip_known_answers() -> None:
-    assert s.sign_flip_p(np.arange(1.0, 7.0)) == 2 / 2**6
-    assert s.sign_flip_p(np.ones(20)) == 2 / 2**20
-    assert math.isnan(s.sign_flip_p(np.array([])))
-
-
 def test_sign_flip_beyond_enumeration() -> None:
     differences = np.random.default_rng(2).normal(0.4, 1, 21)
     sums = np.zeros(1)
@@ -162,6 +146,7 @@ def test_sign_flip_beyond_enumeration() -> None:
     assert drawn == pytest.approx(exact, abs=slack(exact, s.SIGN_DRAWS))
     assert drawn == s.sign_flip_p(differences)
     assert s.sign_flip_p(np.ones(60)) == 1 / (1 + s.SIGN_DRAWS)  # never 0
+    assert s.sign_flip_p(np.ones(20)) == 2 / 2**20
 
 
 def test_small_and_degenerate_samples() -> None:
@@ -194,38 +179,6 @@ def test_the_floor_is_one_test_image() -> None:
     assert s.compare([50 + one_image] * 3, [50.0] * 3).p_t < 2e-5
 
 
-@pytest.mark.parametrize("disagreement", [0.005, 0.02, 0.1])
-@pytest.mark.parametrize("images", [64, 359, 1_000, 10_000])
-def test_with_the_floor_the_test_keeps_its_level_on_whole_images(images: int, disagreement: float) -> None:
-    draws, rng = 20_000, np.random.default_rng(images)
-    for n, level in itertools.product((3, 5, 10), (0.05, 0.05 / 7)):
-        better, worse = rng.binomial(
-            images, disagreement / 2, (2, draws, n)
-        )  # images that only one of two runs gets right
-        differences = (better - worse) * 100 / images
-        error = np.maximum(differences.std(axis=1, ddof=1), s.resolution(images)) / math.sqrt(n)
-        p = 2 * stats.t.sf(np.abs(differences.mean(axis=1)) / error, n - 1)
-        assert np.mean(p <= level) <= level + slack(level, draws)
-
-
-def test_intervals_cover_and_tests_keep_their_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s, "bca_interval", functools.partial(s.bca_interval, resamples=999))  # for speed
-    draws, n, rng = 1_000, 12, np.random.default_rng(3)
-    found = [s.compare(rng.normal(0.3, 1, n), np.zeros(n)) for _ in range(draws)]
-    t_covers = np.mean([c.t_low <= 0.3 <= c.t_high for c in found])
-    bca_covers = np.mean([c.bca_low <= 0.3 <= c.bca_high for c in found])
-    assert t_covers == pytest.approx(0.95, abs=slack(0.95, draws))
-    assert 0.95 - 0.05 - slack(0.95, draws) <= bca_covers <= 0.95  # known to be short at small n; see the docs
-    null = [s.sign_flip_p(rng.standard_t(2, n)) for _ in range(4 * draws)]  # heavy tails: only symmetry is assumed
-    assert np.mean(np.array(null) <= 0.05) <= 0.05 + slack(0.05, 4 * draws)
-
-
-def test_bca_covers_at_its_level_when_n_is_large() -> None:
-    draws, rng = 1_000, np.random.default_rng(4)
-    intervals = [s.bca_interval(rng.normal(0, 1, 60), resamples=999) for _ in range(draws)]
-    assert np.mean([low <= 0 <= high for low, high in intervals]) == pytest.approx(0.95, abs=slack(0.95, draws))
-
-
 # Sample sizes ---------------------------------------------------------------------------------------------------------
 
 
@@ -246,23 +199,6 @@ def test_pairs_needed_is_the_smallest_that_is_enough(effect: float, level: float
     power = [TTestPower().power(effect, pairs, level / 2, alternative="larger") for pairs in (n - 1, n)]
     assert power[1] >= 0.80
     assert n == s.SMALLEST_N or power[0] < 0.80
-
-
-@pytest.mark.parametrize(("effect", "level"), [(0.5, 0.05), (1.0, 0.05 / 7)])
-def test_power_is_as_stated(effect: float, level: float) -> None:
-    draws, n = 4_000, s.pairs_needed(effect, 1.0, level)
-    samples = np.random.default_rng(5).normal(effect, 1, (draws, n))
-    power = TTestPower().power(effect, n, level)
-    found = np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue <= level)
-    assert found == pytest.approx(power, abs=slack(0.8, draws))
-    assert 0.80 <= power < 0.86  # a whole number of pairs may give a little more
-
-
-@pytest.mark.parametrize("n", [2, 3, 5, 10, 40])
-def test_the_detectable_difference_is_found_four_times_in_five(n: int) -> None:
-    draws = 4_000
-    samples = np.random.default_rng(n).normal(s.detectable_difference(n, 2.0), 2, (draws, n))
-    assert np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue <= 0.05) == pytest.approx(0.8, abs=slack(0.8, draws))
 
 
 @pytest.mark.parametrize("about_margin", [False, True])
@@ -324,21 +260,6 @@ def test_the_prior_is_that_of_limma(df: np.ndarray, prior_df: float, prior_varia
     assert m.fit([0.09, 0.10, 0.11, 0.08, 0.12], 4) == (math.inf, pytest.approx(0.1))  # limma: Inf and 0.1
     stacked = m.fit(np.stack([VARIANCES, 4 * VARIANCES]), df)
     assert (stacked[0], stacked[1]) == (pytest.approx([prior_df] * 2), pytest.approx(prior_variance * np.array([1, 4])))
-
-
-def test_the_prior_has_the_moments_that_it_is_fitted_to() -> None:
-    """Slowly, by integration: under the model s^2/s0^2 is F distributed with d and d0 degrees of freedom."""
-    d0, s02 = (float(x) for x in m.fit(VARIANCES, 3.0))
-    model = stats.f(3, d0, scale=s02)
-    mean = model.expect(np.log, limit=500)
-    assert mean == pytest.approx(np.log(VARIANCES).mean(), rel=1e-4)
-    spread = model.expect(lambda x: (np.log(x) - mean) ** 2, limit=500)
-    assert spread == pytest.approx(np.log(VARIANCES).var(ddof=1), rel=1e-3)
-    # and the moderated variance is 1 / E(1/sigma^2), given s^2
-    precision, d, seen = stats.gamma(d0 / 2, scale=2 / (d0 * s02)), 3, 0.25
-    grid = np.linspace(1e-6, 200, 400_001)
-    weight = precision.pdf(grid) * stats.chi2.pdf(d * seen * grid, d) * grid
-    assert (d0 * s02 + d * seen) / (d0 + d) == pytest.approx(weight.sum() / (weight * grid).sum(), rel=1e-4)
 
 
 def test_how_much_is_borrowed() -> None:
@@ -453,13 +374,6 @@ def test_what_is_detectable_with_borrowed_degrees_of_freedom_is_found_four_times
     assert power == pytest.approx(decided.mean(), abs=slack(0.5, draws))
 
 
-def test_the_upper_limit_of_a_standard_deviation() -> None:
-    draws = 20_000
-    sds = np.random.default_rng(15).normal(0, 2, (draws, 5)).std(axis=1, ddof=1)
-    above = np.mean([s.sd_upper(sd, 4) >= 2 for sd in sds])
-    assert above == pytest.approx(0.8, abs=slack(0.8, draws))
-
-
 # The study's tables ---------------------------------------------------------------------------------------------------
 
 STUDY = made_study(
@@ -546,20 +460,9 @@ def test_identical_runs_are_not_tested() -> None:
     assert reasons == ["its runs are the same to the last bit", "", "2 of 3 seeds", "no seed in common"]
 
 
-@pytest.mark.parametrize(
-    ("exact", "written"),
-    [
-        (-66.13497, -66.13497),
-        (-124.8452, -124.8452),
-        (-124.8447, -124.845),
-        (0.125, 0.125),
-        (66.13512, 66.1351),
-        (0.135 - 1e-16, 0.135),
-    ],
-)
-def test_what_is_rounded_again_in_a_text_is_rounded_as_once(exact: float, written: float) -> None:
-    assert s.six_digits(exact) == written
-    assert f"{s.six_digits(exact):.2f}" == f"{exact:.2f}" or abs(exact - written) < 1e-9
+def test_what_is_rounded_again_in_a_text_is_rounded_as_once() -> None:
+    exact = (-66.13497, -124.8452, -124.8447, 0.125, 66.13512, 0.135 - 1e-16)
+    assert [s.six_digits(one) for one in exact] == [-66.13497, -124.8452, -124.845, 0.125, 66.1351, 0.135]
 
 
 def test_rounding_keeps_six_digits_and_whole_numbers() -> None:
@@ -598,25 +501,6 @@ def test_image_bootstrap_against_a_naive_loop() -> None:
     assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), rel=1e-5)
 
 
-def test_image_bootstrap_has_the_variance_of_the_formula() -> None:
-    n_seeds, n_images = 10, 800
-    correct = answers(np.random.default_rng(9), n_seeds, n_images)
-    d = np.array([100.0 * correct["v", k] - 100.0 * correct["b", k] for k in range(n_seeds)])
-    # counts of a multinomial: E[w w'] = 1 + identity - 1/n, for seeds and for images, independently
-    second = [1 + np.eye(n) - 1 / n for n in (n_seeds, n_images)]
-    variance = (np.sum(d * (second[0] @ d @ second[1])) - d.sum() ** 2) / (n_seeds * n_images) ** 2
-    row = s.image_bootstrap(PAIR, correct, resamples=8_000).iloc[0]
-    assert (row["high"] - row["low"]) / (2 * 1.96) == pytest.approx(math.sqrt(variance), rel=0.05)
-
-
-def test_image_bootstrap_covers() -> None:
-    draws, rng, covered = 300, np.random.default_rng(10), 0
-    for _ in range(draws):  # fresh seeds and fresh images each time: the truth is a difference of 0
-        row = s.image_bootstrap(PAIR, answers(rng, 10, 150), resamples=400).iloc[0]
-        covered += row["low"] <= 0 <= row["high"]
-    assert covered / draws >= 0.95 - slack(0.95, draws)
-
-
 def test_image_bootstrap_small_and_wrong_input() -> None:
     correct = answers(np.random.default_rng(11), 2, 20)
     row = s.image_bootstrap(PAIR, correct).iloc[0]
@@ -624,13 +508,9 @@ def test_image_bootstrap_small_and_wrong_input() -> None:
     assert row["mean_difference"] == pytest.approx(mean)
     assert row[["low", "high"]].isna().all()
     assert s.image_bootstrap(PAIR, {})["n_seeds"].tolist() == [0]
+    alone = s.image_bootstrap(PAIR, correct)
+    more = {("other", 0): np.ones(20, bool), **dict(reversed(correct.items())), ("v", 9): np.ones(20, bool)}
+    study = made_study({"other": {"against": "b"}, "b": {}, "v": {"against": "b"}})
+    assert s.image_bootstrap(study, more).iloc[1:].to_csv(index=False) == alone.to_csv(index=False), "by its own runs"
     with pytest.raises(UserError, match="cover 19 and 20 test images"):
         s.image_bootstrap(PAIR, {**correct, ("v", 2): np.ones(19, bool)})
-
-
-def test_image_bootstrap_rows_depend_on_their_own_runs_only() -> None:
-    correct = answers(np.random.default_rng(12), 4, 100)
-    alone = s.image_bootstrap(PAIR, correct)
-    more = {("other", 0): np.ones(100, bool), **dict(reversed(correct.items())), ("v", 9): np.ones(100, bool)}
-    study = made_study({"other": {"against": "b"}, "b": {}, "v": {"against": "b"}})
-    assert s.image_bootstrap(study, more).iloc[1:].to_csv(index=False) == alone.to_csv(index=False)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 from synthetic import made_study, study_of
 
-from temporal_shortcuts.analysis import tables
 from temporal_shortcuts.analysis.variance import variance
 from temporal_shortcuts.analysis.varied import effects
-from temporal_shortcuts.study import Study, load_resolved
+from temporal_shortcuts.study import Study
+from temporal_shortcuts.study.declared import Augmentation, Settings, Shortcut
 from temporal_shortcuts.study.outputs import figures_of, tables_of
 from temporal_shortcuts.study.varied import KEYS, varied
 
-LAPTOP = Path(__file__).parents[1] / "results" / "laptop"
 STUDY = made_study(
     {
         name: {"against": against, "settings": {"learning_rate": rate}}
@@ -40,25 +38,6 @@ def curves(epochs: int = 30, seeds: int = 4) -> pd.DataFrame:
             test = train - 0.05 + rng.normal(0, swing, epochs)
             rows += zip([name] * epochs, [seed] * epochs, epoch, train, test, strict=True)
     return pd.DataFrame(rows, columns=["variant", "seed", "epoch", "train_accuracy", "test_accuracy"])
-
-
-def test_each_measure_is_what_it_says() -> None:
-    metrics = curves()
-    table = effects(RATES, metrics).set_index(["variant", "measure", "level"])
-    own = {name: [run for _, run in runs.groupby("seed")] for name, runs in metrics.groupby("variant")}
-    first = [int(run.loc[run["train_accuracy"] > 0.5, "epoch"].min()) for run in own["b"]]
-    row = table.loc[("b", "first_epoch", 50)]
-    assert (row["mean"], row["n"], row["reached"]) == (np.mean(first), 4, 4)
-    swings = [100 * np.diff(run["test_accuracy"].to_numpy()[-10:]).std(ddof=1) for run in own["large"]]
-    row = table.xs("swing", level="measure").loc["large"].iloc[0]
-    assert row["mean"] == pytest.approx(np.mean(swings), rel=1e-5)
-    assert (row["low"], row["high"]) == pytest.approx(
-        tuple(stats.t.interval(0.95, 3, np.mean(swings), stats.sem(swings))), rel=1e-5
-    )
-    gaps = [100 * (run["train_accuracy"] - run["test_accuracy"])[-5:].mean() for run in own["small"]]
-    assert table.xs("gap", level="measure").loc["small"].iloc[0]["mean"] == pytest.approx(np.mean(gaps), rel=1e-5)
-    late = table.loc[("small", "first_epoch", 80)]
-    assert (late["reached"], late["mean"]) == (0, 31)  # never: the epoch after the last
 
 
 def test_the_four_statements_are_judged_by_the_rule() -> None:
@@ -113,60 +92,39 @@ def test_equal_epochs_prove_no_more_than_a_whole_epoch() -> None:
     assert row["p"] > 0.2
 
 
-def test_one_seed_is_enough_and_the_variants_come_in_the_order_of_their_rates() -> None:
-    alone = effects(RATES, curves(seeds=1))
-    assert alone[["low", "high", "difference_low", "p"]].isna().all(axis=None)
-    study = load_resolved(LAPTOP / "study.json")
-    read = tables.Tables.read(LAPTOP, study)
-    again = effects(varied(study)["learning_rate"], read.metrics)
-    assert list(dict.fromkeys(again["variant"])) == ["lr_0.001", "benchmark", "lr_0.1"]
-
-
-def of_sizes() -> Study:
-    sizes = {"b": None, "small": 16, "large": 512}
-    return made_study(
-        {
-            name: {"against": "b" if size else None, "settings": {"batch_size": size or 128}}
-            for name, size in sizes.items()
-        }
-    )
-
-
 def test_of_another_number_each_difference_is_judged_together() -> None:
-    table = effects(varied(of_sizes())["batch_size"], curves())
+    sizes = {name: {"against": "b", "settings": {"batch_size": size}} for name, size in (("small", 16), ("large", 512))}
+    study = made_study({"b": {"settings": {"batch_size": 128}}} | sizes)
+    table = effects(varied(study)["batch_size"], curves())
     judged = table[table["outcome"] != ""].set_index(["variant", "measure"])
-    assert set(judged.index) == {
-        (name, measure) for name in ("small", "large") for measure in ("first_epoch", "swing", "gap")
-    }
+    assert set(judged.index) == set(itertools.product(("small", "large"), ("first_epoch", "swing", "gap")))
     assert set(judged["level"].dropna()) == {80}
     assert dict(judged["outcome"].xs("first_epoch", level="measure")) == {"small": "higher", "large": "lower"}
     assert (judged["p_holm"] >= judged["p"]).all()
     assert set(table["statement"]) == {""}
 
 
-NUMBERS: dict[str, tuple[float, float]] = {
-    "learning_rate": (0.1, 1.0),
-    "batch_size": (64, 32),
-    "momentum": (0.5, 0.0),
-    "weight_decay": (0.0, 0.001),
-    "schedule_epochs": (300, 400),
-    "label_smoothing": (0.1, 0.2),
-    "width": (16, 4),
-    "crop_padding": (2, 0),
-}
-"""Two values beside the benchmark's."""
-
-
-@pytest.mark.parametrize("key", NUMBERS)
-def test_a_number_is_varied_from_three_values_on(key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "one", "other"),
+    [
+        ("learning_rate", 0.1, 1.0),
+        ("batch_size", 64, 32),
+        ("momentum", 0.5, 0.0),
+        ("weight_decay", 0.0, 0.001),
+        ("schedule_epochs", 300, 400),
+        ("label_smoothing", 0.1, 0.2),
+        ("width", 16, 4),
+        ("crop_padding", 2, 0),
+    ],
+)
+def test_a_number_is_varied_from_three_values_on(key: str, one: float, other: float) -> None:
     def study(*values: float) -> Study:
         changes = [{"augmentation": {key: value}} if key == "crop_padding" else {key: value} for value in values]
-        others = {f"v{place}": change for place, change in enumerate(changes)}
         none = dict.fromkeys(["lr_0.001", "lr_0.1"])
+        others = {f"v{place}": change for place, change in enumerate(changes)}
         return study_of("demo.yaml", {"variants": none | others, "claims": []})
 
-    one, other = NUMBERS[key]
-    three = study(one, other)
+    three = study(one, other)  # two values beside the benchmark's
     (series,) = varied(three)[key]
     assert set(series.values) == {"benchmark", "v0", "v1"}
     assert f"{key}s.svg" in figures_of(three)
@@ -193,8 +151,6 @@ def test_what_differs_in_more_than_the_number_is_no_part_of_a_series() -> None:
 
 
 def test_the_keys_are_the_numbers_of_a_variant() -> None:
-    from temporal_shortcuts.study.declared import Augmentation, Settings, Shortcut
-
     numbers = {
         name
         for kind in (Settings, Augmentation, Shortcut)
@@ -206,14 +162,8 @@ def test_the_keys_are_the_numbers_of_a_variant() -> None:
 
 # Variance within a seed -----------------------------------------------------------------------------------------------
 
-ARMS = {
-    "seeds": list(range(40)),
-    "variants": {
-        f"arm{i}": {"shortcut": {"kind": "fresh_order", "onset": 20, "stream": i}, "label": f"stream {i}"}
-        for i in (1, 2)
-    },
-    "claims": [],
-}
+STREAMS = {f"arm{i}": {"shortcut": {"kind": "fresh_order", "onset": 20, "stream": i}} for i in (1, 2)}
+ARMS = {"seeds": list(range(40)), "variants": STREAMS, "claims": []}
 
 
 def branches(within: float, between: float, seeds: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import tiny
 
-from temporal_shortcuts.study import Study
+from temporal_shortcuts.study import Run, Study
 from temporal_shortcuts.terminal import watch
 from temporal_shortcuts.training.job import ProgressFile
 
@@ -28,20 +28,9 @@ def study() -> Study:
 def progress(study: Study, work: Path, index: int, **changes: Any) -> None:
     """The file of a job that trains the study's segment number `index`."""
     segment = list(study.segments.values())[index]
-    content: dict[str, Any] = {
-        "state": segment.state,
-        "seed": segment.seed,
-        "start": segment.start,
-        "stop": segment.stop,
-    }
-    content |= {
-        "epoch": segment.start,
-        "step": 0,
-        "steps": 4,
-        "test_accuracy": None,
-        "seconds_per_epoch": None,
-        "time": NOW,
-    }
+    content: dict[str, Any] = {key: getattr(segment, key) for key in ("state", "seed", "start", "stop")}
+    content |= {"epoch": segment.start, "step": 0, "steps": 4, "test_accuracy": None, "seconds_per_epoch": None}
+    content |= {"time": NOW}
     path = work / "progress" / f"{segment.state}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content | changes))
@@ -81,18 +70,16 @@ def test_states_and_records_that_are_there_count_as_done(study: Study, tmp_path:
     (tmp_path / "work" / "states").mkdir(parents=True)
     (tmp_path / "work" / "states" / f"{trunk.state}.state").touch()
     assert look(study, tmp_path).epochs_done == 2
-    for name in tiny.run_of(study, "late").record_files:
-        path = tmp_path / "results" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    view = look(study, tmp_path)
-    assert (view.runs_done, view.epochs_done) == (1, 4)
-    for run in study.runs:
-        for name in run.record_files:
-            path = tmp_path / "results" / name
+
+    def look_with(runs: list[Run]) -> watch.View:
+        for path in (tmp_path / "results" / name for run in runs for name in run.record_files):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    view = look(study, tmp_path)
+        return look(study, tmp_path)
+
+    view = look_with([tiny.run_of(study, "late")])
+    assert (view.runs_done, view.epochs_done) == (1, 4)
+    view = look_with(study.runs)
     assert (view.finished, view.seconds_left, view.epochs_done) == (True, 0.0, 12)
     assert watch.lines(view) == ["tiny: all 4 runs are done"]
 
@@ -119,15 +106,16 @@ def test_a_real_job_is_seen_and_not_touched(tmp_path: Path) -> None:
     job = ProgressFile(trainer, tmp_path / "work")
     trainer.train_epoch(job.step)
     job.epoch(2.0)
-    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()}
-    view = watch.look(study, tmp_path / "results", tmp_path / "work", NOW)
+
+    def files() -> dict[Path, Any]:
+        return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()}
+
+    before, view = files(), look(study, tmp_path)
     assert [(one.name, one.epochs, one.left) for one in view.jobs] == [("benchmark seed 0", 1.0, 3.0)]
     assert view.jobs[0].accuracy == trainer.rows[-1]["test_accuracy"]
-    assert {
-        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*") if path.is_file()
-    } == before
+    assert files() == before
     job.close()
-    assert watch.look(study, tmp_path / "results", tmp_path / "work", NOW).jobs == []
+    assert look(study, tmp_path).jobs == []
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -150,10 +138,3 @@ def test_the_program_ends_by_itself_when_the_study_is_done() -> None:
     study = ROOT / "results" / "demo" / "study.json"
     done = run("--study", study)
     assert (done.returncode, done.stdout) == (0, "demo: all 14 runs are done\n")
-
-
-def test_a_study_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    done = run("--study", tmp_path / "study.json", "--once")
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert "study.json is not there" in done.stderr

@@ -29,6 +29,12 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return workplace
 
 
+@pytest.fixture
+def clone(done: Workplace, tmp_path: Path) -> Workplace:
+    """A fresh clone, of which the files have times in some order."""
+    return done.clone(tmp_path / "clone", 4)
+
+
 def test_the_whole_way_leaves_every_result_and_removes_spent_states(done: Workplace) -> None:
     names = set(done.files())
     assert {"study.json", "metrics.csv", "runs.csv", "summary.csv", "stability.csv", "README.md"} <= names
@@ -90,8 +96,7 @@ def test_a_fresh_clone_trains_nothing_whatever_the_times(done: Workplace, tmp_pa
         assert clone.files() == done.files()
 
 
-def test_an_edited_variant_trains_alone_and_no_table_shows_the_old_number(done: Workplace, tmp_path: Path) -> None:
-    clone = done.clone(tmp_path / "clone", 4)
+def test_an_edited_variant_trains_alone_and_no_table_shows_the_old_number(clone: Workplace, done: Workplace) -> None:
     clone.study["variants"]["lr_0.1"] = {"learning_rate": 0.05}
     clone.save()
     planned = clone.planned("results/tiny/summary.csv")
@@ -125,8 +130,7 @@ def test_tables_that_no_page_shows_yet_are_made_once(done: Workplace, tmp_path: 
 
 
 @pytest.mark.parametrize("target", ["all", "results/tiny/summary.csv", "tiny", "results/tiny/README.md"])
-def test_a_deleted_record_is_made_again_by_its_own_segments(done: Workplace, tmp_path: Path, target: str) -> None:
-    clone = done.clone(tmp_path / "clone", 5)
+def test_a_deleted_record_is_made_again_by_its_own_segments(clone: Workplace, target: str) -> None:
     for path in (clone.results / "records" / "batch_res_late").glob("*.csv"):
         path.unlink()
     planned = clone.planned(target)
@@ -135,8 +139,7 @@ def test_a_deleted_record_is_made_again_by_its_own_segments(done: Workplace, tmp
     assert planned["collect"] == 1
 
 
-def test_a_further_seed_trains_alone(done: Workplace, tmp_path: Path) -> None:
-    clone = done.clone(tmp_path / "clone", 6)
+def test_a_further_seed_trains_alone(clone: Workplace) -> None:
     clone.study["variants"]["lr_0.1"] = {"seeds": [0, 7]}
     clone.save()
     planned = clone.planned()
@@ -144,8 +147,7 @@ def test_a_further_seed_trains_alone(done: Workplace, tmp_path: Path) -> None:
     assert planned["record"] == 1
 
 
-def test_a_renamed_variant_trains_nothing(done: Workplace, tmp_path: Path) -> None:
-    clone = done.clone(tmp_path / "clone", 7)
+def test_a_renamed_variant_trains_nothing(clone: Workplace, done: Workplace) -> None:
     clone.study["variants"] |= {"lr_0.1": None, "fast": {"learning_rate": 0.1, "label": "fast"}}
     clone.save()
     planned = clone.planned()
@@ -158,8 +160,7 @@ def test_a_renamed_variant_trains_nothing(done: Workplace, tmp_path: Path) -> No
     assert fast.read_bytes() == before.read_bytes()
 
 
-def test_a_stage_a_variant_and_a_path_are_targets(done: Workplace, tmp_path: Path) -> None:
-    clone = done.clone(tmp_path / "clone", 8)
+def test_a_stage_a_variant_and_a_path_are_targets(clone: Workplace, done: Workplace) -> None:
     assert clone.planned("data") == {"data": 1, "prepare": 1, "total": 2}
     for path in (clone.results / "records").glob("*/*.csv"):
         path.unlink()
@@ -185,10 +186,7 @@ NO_PROFILE = ("--workflow-profile", "none")
         ("--until", "record", "--forceall", "--drop-metadata"),
     ],
 )
-def test_nothing_that_is_typed_changes_a_whole_record(
-    done: Workplace, tmp_path: Path, options: tuple[str, ...]
-) -> None:
-    clone = done.clone(tmp_path / "clone", 10)
+def test_nothing_that_is_typed_changes_a_whole_record(clone: Workplace, options: tuple[str, ...]) -> None:
     before = records_of(clone)
     paths = [str(path.relative_to(clone.folder)) for path in (clone.results / "records").glob("benchmark/*")]
     deletes = "--delete-all-output" in options
@@ -202,8 +200,7 @@ def test_nothing_that_is_typed_changes_a_whole_record(
     assert records_of(clone) == before, said
 
 
-def test_a_damaged_record_is_named_and_trained_again_when_forced(done: Workplace, tmp_path: Path) -> None:
-    clone = done.clone(tmp_path / "clone", 11)
+def test_a_damaged_record_is_named_and_trained_again_when_forced(clone: Workplace, done: Workplace) -> None:
     (path,) = (clone.results / "records" / "batch_res_late").glob("*.csv")
     path.write_text(path.read_text()[:100])
     status, said = clone.attempt(*clone.command())
@@ -223,8 +220,7 @@ def test_a_damaged_record_is_named_and_trained_again_when_forced(done: Workplace
 # -- what is asked, and what is started twice ------------------------------------------------------------------------------
 
 
-def test_a_dry_run_writes_nothing_and_plans_what_an_edit_needs(done: Workplace, tmp_path: Path) -> None:
-    clone = done.clone(tmp_path / "clone", 12)
+def test_a_dry_run_writes_nothing_and_plans_what_an_edit_needs(clone: Workplace) -> None:
     clone.study["title"] = "Another title"
     clone.save()
     before = {path: path.stat().st_mtime_ns for path in clone.folder.rglob("*") if ".snakemake" not in path.parts}
@@ -236,17 +232,15 @@ def test_a_dry_run_writes_nothing_and_plans_what_an_edit_needs(done: Workplace, 
     assert {path: after[path] for path in same} == {path: before.get(path) for path in same}
 
 
-def test_touching_an_edited_study_hides_no_stale_table(done: Workplace, tmp_path: Path) -> None:
-    clone = done.clone(tmp_path / "clone", 13)
+def test_touching_an_edited_study_hides_no_stale_table(clone: Workplace) -> None:
     clone.study["variants"]["lr_0.1"] = {"label": "fast"}
     clone.save()
     clone.attempt(*clone.command(options=("--touch", "--forceall")))
     assert clone.planned()["collect"] == 1
 
 
-def test_tables_of_the_study_as_it_was_are_made_again_whatever_the_times(done: Workplace, tmp_path: Path) -> None:
+def test_tables_of_the_study_as_it_was_are_made_again_whatever_the_times(clone: Workplace, tmp_path: Path) -> None:
     """Asked for records alone, Snakemake brings study.json up to date and no table; a commit and a clone forget what is older."""
-    clone = done.clone(tmp_path / "clone", 15)
     clone.study["margin"] = 0.7
     clone.study["variants"]["lr_0.1"] = {"learning_rate": 0.05}
     clone.save()
@@ -259,9 +253,8 @@ def test_tables_of_the_study_as_it_was_are_made_again_whatever_the_times(done: W
 
 
 @pytest.mark.parametrize("name", ["figures/forest.svg", "stability.csv", "declared.json"])
-def test_what_is_not_of_these_records_is_made_again_also_in_a_zip(done: Workplace, tmp_path: Path, name: str) -> None:
+def test_what_is_not_of_these_records_is_made_again_also_in_a_zip(clone: Workplace, done: Workplace, name: str) -> None:
     """In a ZIP of the repository all times are equal: one old figure beside a new README cannot be told by them."""
-    clone = done.clone(tmp_path / "clone", 18)
 
     def set_times() -> None:
         for path in clone.folder.rglob("*"):
@@ -310,9 +303,8 @@ def test_a_study_for_a_gpu_is_refused_before_anything_is_made(tmp_path: Path) ->
 
 
 def test_every_finished_study_and_the_front_page_are_brought_up_to_date_without_training(
-    done: Workplace, tmp_path: Path
+    clone: Workplace, done: Workplace
 ) -> None:
-    clone = done.clone(tmp_path / "clone", 17)
     studies = clone.folder / "studies"
     studies.mkdir()
     (clone.folder / "tiny.yaml").rename(studies / "tiny.yaml")

@@ -33,12 +33,7 @@ def tiny_study() -> dict[str, Any]:
         "extends": "config.yaml",
         "title": "A study that trains in seconds",
         "scale": "a toy",
-        "data": {
-            "name": "digits",
-            "source": "digits",
-            "images_per_class": 20,
-            "checksum": digits_checksum(20),
-        },
+        "data": {"name": "digits", "source": "digits", "images_per_class": 20, "checksum": digits_checksum(20)},
         "protocol": {"width": 2, "epochs": 3, "batch_size": 64, "device": "cpu"},
         "seeds": [0],
         "variants": {

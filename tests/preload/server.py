@@ -19,6 +19,7 @@ import socket
 import sys
 import tempfile
 import threading
+from typing import NoReturn
 
 LIBRARIES = """
     jinja2 matplotlib.pyplot numpy pandas pydantic rich.console rich.progress safetensors.torch scipy.stats seaborn snakemake.cli
@@ -79,8 +80,8 @@ def end(child: int, connection: socket.socket, ended: int, ready: selectors.Base
     os.close(ended)
 
 
-def run(outputs: list[int], words: list[str], folder: str, environment: dict[str, str]) -> None:
-    """Be the program `python WORDS`; never returns."""
+def run(outputs: list[int], words: list[str], folder: str, environment: dict[str, str]) -> NoReturn:
+    """Be the program `python WORDS`."""
     status = 1
     try:
         for number, descriptor in enumerate(outputs):

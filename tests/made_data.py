@@ -1,20 +1,24 @@
-"""Small folders, archives and pickles for tests of the sources, made by hand, good and bad."""
+"""Small folders, archives and sets of torchvision for tests of the sources, made by hand, good and bad."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import struct
 import tarfile
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
+from torchvision import datasets
 
 from temporal_shortcuts.errors import UserError
 
@@ -65,18 +69,16 @@ def member(
     """A member of a tar archive; `fields` overwrite those of its header."""
     info = tarfile.TarInfo(name)
     info.type, info.size = kind, len(content)
-    for field, value in fields.items():
-        setattr(info, field, value)
+    for key, value in fields.items():
+        setattr(info, key, value)
     return info, content
 
 
-def tar(
-    path: Path, files: Files, more: Iterable[tuple[tarfile.TarInfo, bytes]] = (), form: int = tarfile.PAX_FORMAT
-) -> Path:
+def tar(path: Path, files: Files, more: Iterable[tuple[tarfile.TarInfo, bytes]] = ()) -> Path:
     """A tar archive, compressed as its name says, with `more` members after the files."""
     compression = path.suffix.removeprefix(".")
-    mode: Any = f"w:{compression}" if compression in ("gz", "bz2", "xz") else "w"
-    with tarfile.open(path, mode, format=form) as archive:
+    mode: Any = f"w:{compression}" if compression in ("gz", "xz") else "w"
+    with tarfile.open(path, mode) as archive:
         for name, content in files.items():
             kind = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
             info, content = member(name.rstrip("/"), content, kind)
@@ -86,11 +88,9 @@ def tar(
     return path
 
 
-def zip_(
-    path: Path, files: Files, change: Callable[[zipfile.ZipInfo], None] = lambda info: None, stored: bool = False
-) -> Path:
+def zip_(path: Path, files: Files, change: Callable[[zipfile.ZipInfo], None] = lambda info: None) -> Path:
     """A zip archive; `change` may alter each header before it is written."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             info = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
             info.compress_type = archive.compression
@@ -126,20 +126,16 @@ PACKINGS: dict[str, Callable[[Path, dict[str, bytes]], Path]] = {
     "folder with one on top": lambda path, files: folder(path / "images", under("all of them/", files)),
     "tar": lambda path, files: tar(path / "images.tar", files),
     "tar.gz": lambda path, files: tar(path / "images.tar.gz", files),
-    "tar.bz2": lambda path, files: tar(path / "images.tar.bz2", files),
     "tar.xz": lambda path, files: tar(path / "images.tar.xz", files),
-    "GNU tar": lambda path, files: tar(path / "images.tar", files, form=tarfile.GNU_FORMAT),
     "tar with a folder on top": lambda path, files: tar(path / "a.tar.gz", {"a-main/": b"", **under("a-main/", files)}),
     "tar with ./": lambda path, files: tar(path / "images.tar", {"./": b"", **under("./", files)}),
     "tar in another order": lambda path, files: tar(path / "images.tar", dict(reversed(files.items()))),
     "tar named .zip": lambda path, files: tar(path / "images.gz", files).rename(path / "images.zip"),
     "zip": lambda path, files: zip_(path / "images.zip", files),
-    "zip, stored": lambda path, files: zip_(path / "images.zip", files, stored=True),
     "zip with folders": lambda path, files: zip_(path / "a.zip", {"a/": b"", "a/train/": b"", **under("a/", files)}),
     "zip with names not said to be UTF-8": lambda path, files: unflagged(zip_(path / "images.zip", files)),
     "NFD names": lambda path, files: tar(path / "images.tar", nfd(files)),
     "NFD folder": lambda path, files: folder(path / "images", nfd(files)),
-    "with junk, folder": lambda path, files: folder(path / "images", files | JUNK),
     "with junk, tar": lambda path, files: tar(path / "images.tar.gz", JUNK | files),
     "with junk, zip": lambda path, files: zip_(path / "images.zip", under("top/", files | JUNK)),
 }
@@ -158,38 +154,6 @@ def unflagged(path: Path) -> Path:
     return path
 
 
-def text(value: bytes) -> bytes:
-    """A Python 2 string in pickle protocol 2."""
-    return b"U" + bytes([len(value)]) + value if len(value) < 256 else b"T" + struct.pack("<i", len(value)) + value
-
-
-def batch(data: np.ndarray, labels: Iterable[int]) -> bytes:
-    """A batch as Python 2's cPickle wrote it for the official archive: protocol 2, with numpy's names of that time."""
-    rows, columns = data.shape
-    array = (
-        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
-        + (b"J" + struct.pack("<i", rows) + b"J" + struct.pack("<i", columns) + b"\x86")
-        + b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
-        + text(data.tobytes())
-        + b"tb"
-    )
-    numbers = b"".join(b"K" + bytes([label]) for label in labels)
-    names = b"".join(text(b"image_%d.png" % index) for index in range(rows))
-    items = (
-        (text(b"batch_label") + text(b"training batch 1 of 5"))
-        + (text(b"labels") + b"](" + numbers + b"e")
-        + (text(b"data") + array)
-        + (text(b"filenames") + b"](" + names + b"e")
-    )
-    return b"\x80\x02}(" + items + b"u."
-
-
-def meta(classes: Iterable[str]) -> bytes:
-    """batches.meta, in the text protocol that the official archive has there."""
-    names = b"".join(b"S'%s'\na" % name.encode() for name in classes)
-    return b"(dS'num_cases_per_batch'\nI4\nsS'label_names'\n(l" + names + b"sS'num_vis'\nI3072\ns."
-
-
 CIFAR_CLASSES = ("airplane", "automobile", "bird")
 CIFAR_FOLDER = "cifar-10-batches-py"
 
@@ -197,11 +161,12 @@ CIFAR_FOLDER = "cifar-10-batches-py"
 def cifar_files(rows: int = 4) -> tuple[dict[str, bytes], dict[str, tuple[np.ndarray, list[int]]]]:
     """The files of a small archive of the official format, and what stands in its batches."""
     random = np.random.default_rng(0)
-    files, batches = {f"{CIFAR_FOLDER}/batches.meta": meta(CIFAR_CLASSES), f"{CIFAR_FOLDER}/readme.html": b"<html>"}, {}
+    meta = pickle.dumps({"label_names": list(CIFAR_CLASSES)}, 2)
+    files, batches = {f"{CIFAR_FOLDER}/batches.meta": meta, f"{CIFAR_FOLDER}/readme.html": b"<html>"}, {}
     for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
         data = random.integers(0, 256, (rows, 3072), dtype=np.uint8)
         labels = [int(label) for label in random.integers(0, len(CIFAR_CLASSES), rows)]
-        files[f"{CIFAR_FOLDER}/{name}"] = batch(data, labels)
+        files[f"{CIFAR_FOLDER}/{name}"] = pickle.dumps({"data": data, "labels": labels}, 2)
         batches[name] = data, labels
     return files, batches
 
@@ -228,3 +193,124 @@ def refusal(function: Callable[..., Any], *arguments: Any, watched: Path) -> str
     assert "\n" not in sentence
     assert listing(watched) == before
     return sentence
+
+
+# sets in the formats of torchvision's, as they lie under its root after a download
+
+SPLITS = ("train", "test")
+
+
+@dataclass
+class Made:
+    """What is in a set: images `[H, W]` or `[H, W, 3]` and labels of each split, and its classes."""
+
+    classes: tuple[str, ...]
+    images: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    labels: dict[str, list[int]] = field(default_factory=dict)
+
+    def fill(self, shape: tuple[int, ...], counts: tuple[int, int] = (9, 5), kinds: int = 3) -> Made:
+        """Random images; every one of the first `kinds` classes is there in each split, in turn."""
+        source = np.random.default_rng(len(self.classes))
+        for split, count in zip(SPLITS, counts, strict=True):
+            self.images[split] = list(source.integers(0, 256, (count, *shape), dtype=np.uint8))
+            self.labels[split] = [index % kinds for index in range(count)]
+        return self
+
+    @property
+    def splits(self) -> list[tuple[str, list[np.ndarray], list[int]]]:
+        return [(split, self.images[split], self.labels[split]) for split in SPLITS]
+
+
+def digest(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def put(file: Path, content: bytes) -> str:
+    """Write a file; its md5."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return digest(content)
+
+
+def official_cifar10(files: dict[str, bytes], patch: pytest.MonkeyPatch) -> None:
+    """Make the small files of `made_archives.cifar_files` those that torchvision knows."""
+    md5 = {name.rpartition("/")[2]: digest(content) for name, content in files.items()}
+    patch.setattr(datasets.CIFAR10, "train_list", [[f"data_batch_{k}", md5[f"data_batch_{k}"]] for k in range(1, 6)])
+    patch.setattr(datasets.CIFAR10, "test_list", [["test_batch", md5["test_batch"]]])
+    patch.setattr(datasets.CIFAR10, "meta", datasets.CIFAR10.meta | {"md5": md5["batches.meta"]})
+
+
+def cifar10(root: Path, patch: pytest.MonkeyPatch) -> Made:
+    files, batches = cifar_files()
+    official_cifar10(files, patch)
+    made = Made(("airplane", "automobile", "bird"))
+    for name, content in files.items():
+        put(root / name, content)
+    for split, names in (("train", [f"data_batch_{k}" for k in range(1, 6)]), ("test", ["test_batch"])):
+        rows = [row for name in names for row in batches[name][0]]
+        made.images[split] = [row.reshape(3, 32, 32).transpose(1, 2, 0) for row in rows]
+        made.labels[split] = [label for name in names for label in batches[name][1]]
+    return made
+
+
+def cifar100(root: Path, patch: pytest.MonkeyPatch) -> Made:
+    made = Made(tuple(f"fine {index}" for index in range(4))).fill((32, 32, 3), kinds=4)
+    folder = root / "cifar-100-python"
+    for split, images, labels in made.splits:
+        rows = np.stack(images).transpose(0, 3, 1, 2).reshape(-1, 3072)
+        md5 = put(folder / split, pickle.dumps({"data": rows, "fine_labels": labels, "coarse_labels": labels}, 2))
+        patch.setattr(datasets.CIFAR100, f"{split}_list", [[split, md5]])
+    names = {"fine_label_names": list(made.classes), "coarse_label_names": ["coarse"]}
+    md5 = put(folder / "meta", pickle.dumps(names, 2))
+    patch.setattr(datasets.CIFAR100, "meta", datasets.CIFAR100.meta | {"md5": md5})
+    return made
+
+
+def idx(array: np.ndarray) -> bytes:
+    """The format of MNIST, of uint8: magic, sizes and numbers, big-endian."""
+    return np.array([8 << 8 | array.ndim, *array.shape], dtype=">i4").tobytes() + array.tobytes()
+
+
+def mnist(name: str) -> Callable[[Path, pytest.MonkeyPatch], Made]:
+    def make(root: Path, patch: pytest.MonkeyPatch) -> Made:
+        made = Made(tuple(getattr(datasets, name).classes)).fill((28, 28))
+        for prefix, (_, images, labels) in zip(("train", "t10k"), made.splits, strict=True):
+            put(root / name / "raw" / f"{prefix}-images-idx3-ubyte", idx(np.stack(images)))
+            put(root / name / "raw" / f"{prefix}-labels-idx1-ubyte", idx(np.array(labels, np.uint8)))
+        return made
+
+    return make
+
+
+def svhn(root: Path, patch: pytest.MonkeyPatch) -> Made:
+    made = Made(("0", "1", "2")).fill((32, 32, 3))
+    split_list = dict(datasets.SVHN.split_list)
+    for split, images, labels in made.splits:
+        file = io.BytesIO()
+        numbers = np.array([label or 10 for label in labels], np.uint8)[:, None]
+        scipy.io.savemat(file, {"X": np.stack(images).transpose(1, 2, 3, 0), "y": numbers})
+        split_list[split] = [*split_list[split][:2], put(root / f"{split}_32x32.mat", file.getvalue())]
+    patch.setattr(datasets.SVHN, "split_list", split_list)
+    return made
+
+
+def imagenette(root: Path, patch: pytest.MonkeyPatch) -> Made:
+    made = Made(("tench", "English springer")).fill((40, 60, 3), (6, 4), kinds=2)
+    for split, images, labels in made.splits:
+        labels.sort()
+        for index, label in enumerate(labels):
+            folder = root / "imagenette2" / {"train": "train", "test": "val"}[split] / ("n01440764", "n02102040")[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images[index]).save(folder / f"{index}.jpeg")
+            images[index] = np.asarray(Image.open(folder / f"{index}.jpeg"))
+    return made
+
+
+MADE: dict[str, Callable[[Path, pytest.MonkeyPatch], Made]] = {
+    "CIFAR10": cifar10,
+    "CIFAR100": cifar100,
+    **{name: mnist(name) for name in ("FashionMNIST", "KMNIST", "MNIST")},
+    "Imagenette": imagenette,
+    "SVHN": svhn,
+}
+"""Makes the files of a set under a root, teaches torchvision their md5, and returns what is in them."""
