@@ -25,10 +25,10 @@ from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report import numbers, texts, wording
-from temporal_shortcuts.report.figures import curves, differences, drawing, style
+from temporal_shortcuts.report.figures import curves, drawing, heatmap, style
+from temporal_shortcuts.report.figures.rows import final_accuracy, forest, pair_differences
 from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.outputs import (
-    DIAGRAMS,
     carry_variants,
     figures_of,
     late_variants,
@@ -40,14 +40,12 @@ from temporal_shortcuts.study.varied import KEYS
 
 SOME = [
     "forest.svg",
-    "batch_res.svg",
     "final_accuracy.svg",
     "learning_curves.svg",
     "late_differences.svg",
     "learning_rates.svg",
-    "stable_epoch.svg",
 ]
-ALWAYS = {"forest.svg", "final_accuracy.svg", "learning_curves.svg", "stable_epoch.svg"}
+ALWAYS = {"forest.svg", "final_accuracy.svg", "learning_curves.svg"}
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +74,11 @@ def sweep(folder: Path) -> tuple[Study, Tables]:
 @pytest.mark.parametrize(
     ("overlays", "more"),
     [
-        ((), {"learning_rates.svg", "late_differences.svg", "batch_res.svg", "epoch_res.svg"}),
-        (("demo.yaml",), {"learning_rates.svg", "batch_res.svg", "epoch_res.svg"}),
-        (("laptop.yaml",), {"learning_rates.svg", "late_differences.svg", "batch_res.svg", "epoch_res.svg"}),
-        (("slips.yaml",), {"carry.svg", "epoch_res.svg"}),
-        ((SWEEP,), {"sweep.svg", "batch_res.svg", "epoch_res.svg"}),
-        (("sweep.yaml",), {"sweep.svg", "batch_res.svg", "epoch_res.svg", "strengths.svg", "onsets.svg"}),
+        ((), {"learning_rates.svg", "late_differences.svg"}),
+        (("demo.yaml",), {"learning_rates.svg"}),
+        (("slips.yaml",), {"carry.svg"}),
+        (("sweep.yaml",), {"sweep.svg"}),
+        (("explore.yaml",), {"sweep.svg", "late_differences.svg", "strengths.svg"}),
         (("batch_size.yaml",), {"batch_sizes.svg"}),
     ],
 )
@@ -146,10 +143,10 @@ def test_figures_are_the_same_bytes_in_another_process_and_with_other_defaults(s
         assert made
         for path in made:
             assert (tmp_path / study.name / path.name).read_bytes() == path.read_bytes(), f"{study.name}/{path.name}"
-            _check_svg(path.read_text(), path.name)
+            _check_svg(path.read_text())
 
 
-def _check_svg(text: str, name: str) -> None:
+def _check_svg(text: str) -> None:
     tree = ElementTree.fromstring(text)
     space = "{http://www.w3.org/2000/svg}"
     assert not list(tree.iter(f"{space}text")), "letters must be paths"
@@ -163,7 +160,7 @@ def _check_svg(text: str, name: str) -> None:
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     assert used <= set(names)
     assert not [one for one in names if re.search(r"[0-9a-f]{10}$", one)]
-    assert ("<!-- Scale: " in text) == (name.removesuffix(".svg") not in DIAGRAMS)
+    assert "<!-- Scale: " in text
 
 
 def test_other_numbers_make_other_figures(small, folder, tmp_path):
@@ -193,7 +190,7 @@ def test_steady_rounds_coordinates_and_numbers_identifiers():
 def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small):
     study, tables = small
     rows = tables.comparisons[tables.comparisons["endpoint"] == "last5"].reset_index(drop=True)
-    axes, numbers = differences.forest(study, tables).axes
+    axes, numbers = forest(study, tables).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         study.variants[name].label for name in rows["variant"]
     ]
@@ -205,7 +202,7 @@ def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small)
     for index, row in rows.iterrows():
         inside = low <= row["mean_difference"] <= high
         assert ((round(row["mean_difference"], 6), index) in drawn) == inside
-        for pair in differences.pair_differences(tables.runs, row["variant"], row["against"], "last5"):
+        for pair in pair_differences(tables.runs, row["variant"], row["against"], "last5"):
             place = round(float(np.clip(pair, low, high)), 6), round(index + 0.27, 6)
             assert (place in drawn) == inside, "each pair is in sight, at the edge if it lies beyond"
         reported = published.difference(study, row["variant"], row["against"])
@@ -221,7 +218,7 @@ def test_the_forest_has_a_row_for_each_comparison_and_marks_the_published(small)
 def test_pairs_are_of_equal_seeds(small):
     runs = small[1].runs
     runs = runs[~((runs["variant"] == "benchmark") & (runs["seed"] == 1))]
-    found = differences.pair_differences(runs, "lr_0.1", "benchmark", "last5")
+    found = pair_differences(runs, "lr_0.1", "benchmark", "last5")
     values = runs.set_index(["variant", "seed"])["last5"]
     assert found.to_dict() == pytest.approx({s: 100 * (values["lr_0.1", s] - values["benchmark", s]) for s in (0, 2)})
 
@@ -231,11 +228,11 @@ def test_interval_is_the_t_interval_of_at_least_one_image(small):
         100 * small[1].runs.loc[small[1].runs["variant"] == "benchmark", "last5"],
         TestSet(10_000, 10, 0.1),
     )
-    low, mean, high = drawing.interval(values, test_set)
+    low, mean, high = style.interval(values, test_set)
     assert mean == pytest.approx(values.mean())
     assert (low, high) == pytest.approx(stats.t.interval(0.95, 2, values.mean(), stats.sem(values)))
-    assert drawing.interval(values[:1], test_set) == (values.iloc[0],) * 3
-    low, mean, high = drawing.interval(0 * values + 70, test_set)
+    assert style.interval(values[:1], test_set) == (values.iloc[0],) * 3
+    low, mean, high = style.interval(0 * values + 70, test_set)
     half = stats.t.isf(0.025, 2) * (100 / test_set.images) / 3**0.5
     assert (low, mean, high) == pytest.approx((70 - half, 70, 70 + half)), "equal seeds are no proof beyond one image"
 
@@ -329,51 +326,43 @@ def test_the_carry_figure_shows_each_shortcut_that_is_evaluated_with_it(carry):
     assert all(len(axes.lines) == 4 for axes in drawn[: len(names)])
 
 
+def cells_of(axes) -> dict[tuple[str, str], str]:
+    """(kind and strength, onset) -> what is written there."""
+    lines, onsets = (
+        [label.get_text() for label in labels()] for labels in (axes.get_yticklabels, axes.get_xticklabels)
+    )
+    at = {text.get_position(): text.get_text() for text in axes.texts}
+    return {(lines[int(y)], onsets[int(x)]): text for (x, y), text in at.items() if text}
+
+
 def test_undecided_cells_of_a_sweep_are_hatched(sweep):
     study, tables = sweep
     rows = tables.comparisons[tables.comparisons["endpoint"] == "last5"].set_index("variant")
     assert rows.loc["epoch_res-0.2-0", "p_holm"] <= 0.05
-    for axes, kind in zip(differences.sweep(study, tables).axes, ("batch_res", "epoch_res"), strict=False):
-        hatched = {(patch.get_x(), patch.get_y()) for patch in axes.patches if patch.get_hatch()}
-        cells = sweep_cells(study, kind)
-        expected = {
-            (onset // 4, 0 if strength == 0.2 else 1)
-            for (onset, strength), name in cells.items()
-            if rows.loc[name, "p_holm"] > 0.05
-        }
-        assert hatched == expected
-        texts = [text.get_text() for text in axes.texts]
-        assert len(texts) == 4
-        assert all("±" in text for text in texts)
+    axes = heatmap.sweep(study, tables).axes[0]
+    lines = ["batch_res 0.2", "batch_res 0.05", "epoch_res 0.2", "epoch_res 0.05"]
+    hatched = {(lines[patch.get_y()], 4 * patch.get_x()) for patch in axes.patches if patch.get_hatch()}
+    names = {
+        (f"{kind} {strength:g}", onset): name
+        for kind in sweep_kinds(study)
+        for (onset, strength), name in sweep_cells(study, kind).items()
+    }
+    assert hatched == {cell for cell, name in names.items() if rows.loc[name, "p_holm"] > 0.05}
+    shown = cells_of(axes)
+    assert set(shown) == {(line, str(onset)) for line, onset in names}
+    for (line, onset), name in names.items():
+        assert shown[line, str(onset)].startswith(numbers.points(rows.loc[name, "mean_difference"]) + "\n±")
 
 
-def test_a_sweep_shows_each_kind_over_the_same_onsets_and_what_was_not_tried_blank(tmp_path):
+def test_a_sweep_leaves_blank_what_was_not_tried_and_has_a_row_for_what_learns_its_strength(tmp_path):
     more = {"mixed-0.5-2": {"shortcut": {"kind": "mixed", "strength": 0.5, "onset": 2}}}
-    study, tables = tabulated(tmp_path, SWEEP, {"variants": SWEEP["variants"] | more})
-    assert sweep_kinds(study) == ["batch_res", "epoch_res", "mixed"]
-    figure = differences.sweep(study, tables)
-    maps = {axes.get_title(): axes for axes in figure.axes[:3]}
-    assert {len(axes.texts) for axes in maps.values()} == {1, 4}
-    assert [label.get_text() for label in maps["mixed"].get_xticklabels()] == ["0", "2", "4"]
-    assert "blank: not tried" in figure.get_supxlabel()
-
-
-def test_many_kinds_share_one_map_with_what_learns_its_strength(tmp_path):
-    more = {f"{kind}-0.5-2": {"shortcut": {"kind": kind, "strength": 0.5, "onset": 2}} for kind in ("mixed", "centred")}
     more["learnt"] = {"shortcut": {"kind": "learnt", "onset": 4}}
     study, tables = tabulated(tmp_path, SWEEP, {"variants": SWEEP["variants"] | more})
-    figure = differences.sweep(study, tables)
-    axes = figure.axes[0]
-    kinds = ["batch_res", "epoch_res", "mixed", "centred", "learnt"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == kinds
-    columns = ["0.05", "0.2", "0.5", "0.05", "0.2", "learnt"]
-    assert [label.get_text() for label in axes.get_xticklabels()] == columns
-    texts = {text.get_text(): text.get_position() for text in axes.texts}
-    rows = tables.comparisons[tables.comparisons["endpoint"] == "last5"].set_index("variant")
-    for name, place in {"learnt": (5.5, 4.5), "mixed-0.5-2": (2.5, 2.5), "epoch_res-0.2-4": (4.5, 1.5)}.items():
-        (shown,) = [text for text, at in texts.items() if at == place]
-        assert shown.startswith(numbers.points(rows.loc[name, "mean_difference"]))
-    assert [text for text in texts if "after" in text] == ["after 0 epochs", "after 2 epochs", "after 4 epochs"]
+    figure = heatmap.sweep(study, tables)
+    shown = cells_of(figure.axes[0])
+    assert [onset for line, onset in shown if line == "mixed 0.5"] == ["2"]
+    assert [onset for line, onset in shown if line == "learnt"] == ["4"]
+    assert len(shown) == 10
     assert "blank: not tried" in figure.get_supxlabel()
 
 
@@ -390,11 +379,10 @@ def test_no_figure_of_a_study_with_validation_images_speaks_of_test_images(tmp_p
 def test_two_seeds_decide_nothing(sweep):
     study, tables = sweep
     two = Tables(**(vars(tables) | {"comparisons": tables.comparisons.assign(n=2, p_holm=0.001)}))
-    for axes in differences.sweep(study, two).axes[:2]:
-        assert sum(bool(patch.get_hatch()) for patch in axes.patches) == 4
+    assert sum(bool(patch.get_hatch()) for patch in heatmap.sweep(study, two).axes[0].patches) == 8
     filled = [
         collection
-        for collection in differences.forest(study, two).axes[0].collections
+        for collection in forest(study, two).axes[0].collections
         if collection.get_sizes()[:1] == 52 and not np.allclose(collection.get_facecolor(), 1)
     ]
     assert not filled
@@ -461,7 +449,7 @@ def drawn(tables: Tables, study: Study) -> dict[str, Figure]:
     figures = {}
     with style.style():
         for name in figures_of(study):
-            figures[name] = drawing.DRAWINGS[name][0](study, tables)
+            figures[name] = drawing.DRAWINGS[name](study, tables)
             figures[name].draw_without_rendering()
     return figures
 
@@ -570,19 +558,19 @@ def test_axes_span_enough_that_nothing_looks_large_and_have_no_offset(tmp_path):
             assert all(low + 0.02 < point < high - 0.02 for point in points), "no point is cut by the axis"
 
 
-def test_a_panel_without_published_values_is_not_drawn(tmp_path, small):
-    study, tables = tabulated(
+def test_published_accuracies_stand_beside_if_there_are_any(tmp_path, small):
+    own = tabulated(
         tmp_path, {"protocol": {"epochs": 8, "width": 8}, "seeds": [0], "claims": []}, UNUSUAL["nine rates"]
     )
-    draw, _ = drawing.DRAWINGS["final_accuracy.svg"]
-    assert len(draw(study, tables).axes) == 1
-    assert len(draw(*small[:2]).axes) == 2
+    for given, shown in ((own, False), (small, True)):
+        texts = {text.get_text() for text in final_accuracy(*given).axes[1].texts}
+        assert ("published" in texts, "91.98 %" in texts) == (shown, shown)
 
 
 def test_a_margin_is_a_band_in_the_forest(small):
     study, tables = small
-    assert not differences.forest(study, tables).axes[0].patches
-    (band,) = differences.forest(replace(study, margin=0.3), tables).axes[0].patches
+    assert not forest(study, tables).axes[0].patches
+    (band,) = forest(replace(study, margin=0.3), tables).axes[0].patches
     assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((-0.3, 0.3))
 
 
@@ -605,7 +593,7 @@ def test_a_kind_keeps_its_colour_and_the_benchmark_is_black():
             colour = style.colour_of(study, name)
             if name == "benchmark":
                 assert colour == "#000000"
-            elif study.variants[name].kind in DIAGRAMS:
+            elif study.variants[name].kind in ("batch_res", "epoch_res"):
                 assert colour == style.COLOURS[study.variants[name].kind]
             elif study.variants[name].kind != "reference":
                 assert colour != "#000000"
@@ -632,18 +620,10 @@ def test_colours_stay_apart_for_colour_blind_readers(vision):
         assert np.linalg.norm(_lab(one, np.array(vision)) - _lab(other, np.array(vision))) > 15, (one, other)
 
 
-def test_the_diagrams_name_the_strength_only_if_there_is_one(small, sweep):
-    for (study, tables), said in ((small, "× 0.05"), (sweep, "× strength")):
-        for name in DIAGRAMS:
-            texts = {text.get_text() for text in drawing.DRAWINGS[f"{name}.svg"][0](study, tables).axes[0].texts}
-            assert any(said in text for text in texts)
-            assert any(text.startswith(name) for text in texts)
-
-
 def test_a_study_of_one_variant_and_one_seed_has_figures(tmp_path):
     nothing = {name: None for name in study_of().variants if name != "benchmark"}
     study, tables = tabulated(tmp_path, {"variants": nothing, "claims": [], "seeds": [3], "protocol": {"epochs": 3}})
-    assert figures_of(study) == ["final_accuracy.svg", "learning_curves.svg", "stable_epoch.svg"]
+    assert figures_of(study) == ["final_accuracy.svg", "learning_curves.svg"]
     drawing.draw(study, tables, tmp_path / "figures")
     assert {path.name for path in (tmp_path / "figures").iterdir()} == set(figures_of(study))
 
@@ -656,7 +636,7 @@ def test_figure_text_and_table_count_the_same_significant_differences(tmp_path, 
     rows = tables.comparisons[tables.comparisons["endpoint"] == study.endpoint]
     decided = list(rows.loc[(rows["p_holm"] <= 0.05), "variant"])
     assert ("epoch_res_start" in decided) == (len(seeds) >= 3)
-    axes = differences.forest(study, tables).axes[0]
+    axes = forest(study, tables).axes[0]
     circles = [one.get_facecolor() for one in axes.collections if one.get_sizes()[:1] == 52]
     arrows = [one.arrow_patch.get_facecolor() for one in axes.texts if getattr(one, "arrow_patch", None)]
     filled = [one for one in (*circles, *arrows) if not np.allclose(one, 1)]

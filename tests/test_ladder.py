@@ -20,7 +20,7 @@ from synthetic import ROOT, SMALL, merged, run_program, tabulated
 from temporal_shortcuts.analysis import ladder as ladders
 from temporal_shortcuts.catalogue import catalogue
 from temporal_shortcuts.networks.parts.cost import training_flop
-from temporal_shortcuts.report.figures.ladder import LINES, STEP, _beside, _curves, effect
+from temporal_shortcuts.report.figures.ladder import effect
 from temporal_shortcuts.report.figures.style import style
 from temporal_shortcuts.study.ladder import FILES, Step, read_ladder
 
@@ -175,18 +175,6 @@ def test_without_a_finished_rung_nothing_is_made(tmp_path: Path, capsys: pytest.
     assert not (tmp_path / "none" / "results").exists()
 
 
-def test_the_figures_marks_of_one_width_stand_beside_each_other() -> None:
-    rungs = ((8, 500, 5), (8, 900, 5), (16, 900, 3), (16, 900, 5))
-    found = [(*rung, endpoint) for rung in rungs for endpoint in LINES]
-    table = pd.DataFrame(found, columns=["width", "images", "epochs", "endpoint"])
-    moved = _beside(table, _curves(table))
-    for _, own in table.groupby("width"):
-        places = np.array([moved[row] for row in own.index])
-        assert np.diff(np.sort(places)) == pytest.approx([STEP] * 3)
-        assert places.mean() == pytest.approx(0)
-        assert [own.loc[row, "endpoint"] for row in own.index[np.argsort(places)]] == [*LINES] * 2, "readings together"
-
-
 def test_the_figure_shows_what_is_not_finished_and_both_readings(whole: Path) -> None:
     table = pd.read_csv(whole.parents[1] / "results" / "ladder" / "ladder.csv")
     with style():
@@ -195,7 +183,8 @@ def test_the_figure_shows_what_is_not_finished_and_both_readings(whole: Path) ->
     assert "not finished: width4, width8" in note
     panel = figure.axes[0]
     assert panel.get_title(loc="left") == "batch_res"
-    marks = sorted(float(one.get_offsets()[0][1]) for one in panel.collections if isinstance(one, PathCollection))
+    drawn = [one for one in panel.collections if isinstance(one, PathCollection)]
+    marks = sorted(float(place) for one in drawn for _, place in one.get_offsets())
     own = table[(table["study"] == "width2") & (table["kind"] == "batch_res") & (table["endpoint"] != "mismatch")]
     assert marks == pytest.approx(sorted(own["mean_difference"]))
 

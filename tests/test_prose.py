@@ -57,9 +57,7 @@ def test_numbers_are_those_of_the_tables(results):
         'pairs("decide", "batch_res_late")': "10",
         'accuracy("decide", "benchmark", "published")': "91.98 %",
         'verdict("decide", "batch_res_late_gain", "contradicted")': "contradicted",
-        'expect("decide", "batch_res_late_gain", "contradicted")': "",
         'count("decide", "comparisons", 2, endpoint="best", null_arm="True")': "2",
-        'setting("decide", "protocol.width")': "8",
         'value("decide", "claims", "n", 0, id="lr_0.01_best")': "6",
     }
     for call, said in calls.items():
@@ -108,7 +106,6 @@ def test_a_number_cannot_go_stale(results, capsys):
         ('value("decide", "summary", "label", variant="benchmark")', "which is no number"),
         ('value("decide", "comparisons", "n", variant="lr_0.1")', "has 8 rows with variant lr_0.1; name more columns"),
         ('count("decide", "comparisons", 3, endpoint="best", null_arm="True")', "but 2 have"),
-        ('setting("decide", "protocol.widh")', "(did you mean 'width'?)"),
         ('diference("decide")', "(did you mean 'difference'?)"),
         ('difference("decide")', "missing 2 required positional arguments"),
         ('difference("decide"', "unexpected end"),
@@ -127,9 +124,9 @@ def test_a_row_of_a_table_and_a_point_of_a_list_are_sentences(results):
 
 def test_the_text_of_a_study_takes_numbers_from_that_study_alone(results):
     path = results.parent / "other.md"
-    path.write_text('It is {{ setting("decide", "margin") }}.')
+    path.write_text('It has {{ pairs("decide", "batch_res_late") }} pairs.')
     page = results / "decide" / "README.md"
-    assert prose.filled(path, results, page, "decide") == "It is 0.3."
+    assert prose.filled(path, results, page, "decide") == "It has 10 pairs."
     with pytest.raises(UserError, match="the text of other takes its numbers from that study, not from 'decide'"):
         prose.filled(path, results, page, "other")
 

@@ -83,9 +83,8 @@ def test_a_diverged_run_counts_the_same_in_every_table_and_curve(tmp_path):
         assert rates.loc[("lr_diverged", measure), "n"].item() == 0
         assert np.isnan(rates.loc[("lr_diverged", measure), "mean"].item())
     drawing.draw(study, read, tmp_path / "figures")
-    for name, said in (("stable_epoch.svg", "every run diverged"), ("final_accuracy.svg", "chance: 90.00 %")):
-        figure = drawing.DRAWINGS[name][0](study, read)
-        assert said in " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split()), name
+    figure = drawing.DRAWINGS["final_accuracy.svg"](study, read)
+    assert "chance: 90.00 %" in " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
 
 
 def test_files_beside_a_record_are_named(tmp_path):

@@ -17,6 +17,10 @@ from temporal_shortcuts.study import Study, ladder, resolve
 from temporal_shortcuts.study.declared import Running
 from temporal_shortcuts.study.reading import merged, read
 
+ARCHIVED = ("Snakefile", "config.yaml", "*.md", "*.toml", "Makefile", "LICENSE", "CITATION.cff")
+ARCHIVED += tuple(f"{folder}/**/*" for folder in ("config", "docs", "envs", "profiles", "src", "workflow"))
+"""The files of a clone that an archive holds beside a study's own: enough to make its results again."""
+
 
 @dataclass
 class Catalogue:
@@ -53,6 +57,20 @@ class Catalogue:
             raise fault
         self.studies[study.name] = study
         self.files[study.name] = file
+
+    def archived(self, root: Path, name: str) -> list[Path]:
+        """What made a study's results: the workflow, and of studies its own file alone, with what that extends and a person's text."""
+        own = [Path(os.path.abspath(self.files[name]))]
+        while base := read(own[-1]).get("extends"):
+            own.append(Path(os.path.abspath(own[-1].parent / base)))
+        found = [
+            *(path for pattern in ARCHIVED for path in sorted(root.glob(pattern))),
+            *own,
+            own[0].with_suffix(".md"),
+        ]
+        left_out = (".pyc", ".in.md")  # texts whose numbers are of several studies
+        here = [path for path in dict.fromkeys(found) if path.is_file() and path.is_relative_to(root)]
+        return [path for path in here if not path.name.endswith(left_out) and ".egg-info" not in str(path)]
 
     def place(self, results: Path, work: Path) -> None:
         """Leave out the studies whose files name other folders than these, and no default: they are run by their file."""

@@ -147,10 +147,8 @@ def ladder_kept(wildcards):
 # -- what is handed on --------------------------------------------------------------------------------------------------------
 
 
-@cache
-def archived():
-    found = [path for pattern in ARCHIVED for path in sorted(ROOT.glob(pattern)) if path.is_file()]
-    return [local(str(path)) for path in found if path.suffix != ".pyc" and ".egg-info" not in str(path)]
+def archived(wildcards):
+    return [local(str(path)) for path in STUDIES.archived(ROOT, wildcards.study)]
 
 
 def results_of(wildcards):

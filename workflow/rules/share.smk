@@ -3,10 +3,6 @@
 Needs the results. Makes build/<study>.html and build/<study>-crate.zip.
 """
 
-# The files of the repository that the archive holds beside the results: enough to make these again.
-ARCHIVED = ["Snakefile", "*.yaml", "*.md", "*.toml", "Makefile", "LICENSE", "CITATION.cff"]
-ARCHIVED += [f"{folder}/**/*" for folder in ("config", "docs", "envs", "profiles", "src", "studies", "workflow")]
-
 
 rule write_page:
     """Write the study's results as one HTML file that needs no network: verdicts, differences, curves, sortable runs."""
@@ -33,7 +29,7 @@ rule pack:
     """Pack the study's results, and the workflow that made them, into an RO-Crate for an archive."""
     input:
         lambda wildcards: all_of(wildcards.study),
-        sources=lambda wildcards: archived(),  # of a function, braces in a path are no wildcards
+        sources=archived,
         study=f"{RESULTS}/{{study}}/study.json",
     output:
         "build/{study}-crate.zip",

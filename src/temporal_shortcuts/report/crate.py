@@ -13,17 +13,16 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rocrate.model import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from temporal_shortcuts.analysis.tables import read_sidecar
 from temporal_shortcuts.errors import UserError
-from temporal_shortcuts.files import naming, write_atomically
+from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.study import Run, Study, declaration
 from temporal_shortcuts.study.image_sets import CIFAR10, called, image_set
 from temporal_shortcuts.study.reading import read
@@ -60,20 +59,12 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_crate(study: Study, folder: Path, results: list[Path], root: Path, sources: list[Path], path: Path) -> None:
-    """Pack a study's `results` and records (in `folder`) and the repository's `sources` (in `root`) into a zip file.
-
-    Of the studies' files among the sources it holds the study's own, with what that extends.
-    """
+    """Pack a study's `results` and records (in `folder`) and the `sources` that made them (in `root`) into a zip file."""
     citation = _citation(root / "CITATION.cff")
     recorded = [folder / name for run in study.runs for name in run.record_files]
-    recorded += [path for path in (folder / declaration.FILE,) if path.is_file()]
-    others = _studies(root, sources) - _own(study, root, sources)
-    others |= {one.with_suffix(".md") for one in others}  # what a person wrote of them
-    others |= {
-        one.resolve() for one in sources if one.name.endswith(".in.md")
-    }  # texts whose numbers are of several studies
-    files = {one.relative_to(root).as_posix(): one for one in sources if one.resolve() not in others}
-    files |= {_place(study, one.relative_to(folder).as_posix()): one for one in [*results, *recorded]}
+    declared = [folder / declaration.FILE] if (folder / declaration.FILE).is_file() else []
+    files = {one.relative_to(root).as_posix(): one for one in sources}
+    files |= {_place(study, one.relative_to(folder).as_posix()): one for one in [*results, *recorded, *declared]}
     crate = _described(study, citation)
     for name in sorted(files):
         _add_file(crate, name, files[name])
@@ -89,48 +80,13 @@ def _place(study: Study, name: str) -> str:
     return f"results/{study.name}/{name}"
 
 
-def _studies(root: Path, sources: Iterable[Path]) -> set[Path]:
-    """The sources that are studies' files: YAML in the root or in studies/, but for the base, `config.yaml`."""
-    places = (root.resolve(), (root / "studies").resolve())
-    found = {one.resolve() for one in sources if one.suffix == ".yaml"}
-    return {one for one in found if one.parent in places} - {(root / "config.yaml").resolve()}
-
-
-def _own(study: Study, root: Path, sources: Iterable[Path]) -> set[Path]:
-    """The files that declare the study, and those that they extend in turn."""
-    found: set[Path] = set()
-    waiting = [one for one in _studies(root, sources) if _key(one, "study") == study.name]
-    while waiting:
-        path = waiting.pop()
-        found.add(path)
-        extended = _key(path, "extends")
-        if isinstance(extended, str) and (base := (path.parent / extended).resolve()) not in found and base.is_file():
-            waiting.append(base)
-    return found
-
-
-def _key(path: Path, key: str) -> Any:
-    """A key of a study's file; None where it has none or is none."""
-    try:
-        content = read(path)
-    except UserError:
-        return None
-    return content.get(key) if isinstance(content, dict) else None
-
-
 def _citation(path: Path) -> dict[str, Any]:
     """Title, authors, version and date of the software."""
-    try:
-        with naming(path):
-            citation = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no YAML ({' '.join(str(error).split())[:200]}): mend it.") from None
-    if not isinstance(citation, dict):
-        raise UserError(f"{path} holds no keys such as title and authors, which an archive must name: mend it.")
-    missing = [key for key in ("title", "authors", "version", "date-released", "license") if not citation.get(key)]
-    if missing:
-        raise UserError(f"{path} has no {missing[0]!r}, which an archive must name: add it.")
-    return citation
+    citation = read(path)
+    for key in ("title", "authors", "version", "date-released", "license"):
+        if not isinstance(citation, dict) or not citation.get(key):
+            raise UserError(f"{path} has no {key!r}, which an archive must name: add it.")
+    return dict(citation)
 
 
 # -- what the metadata says --------------------------------------------------------------------------------------------
@@ -187,28 +143,23 @@ def _authors(crate: ROCrate, authors: Any) -> list[ContextEntity]:
         raise UserError(
             "CITATION.cff: authors: it must be a list of persons (given-names, family-names) or groups (name)."
         )
-    websites = [author.get("website") for author in authors]
     found: dict[str, ContextEntity] = {}
     for at, author in enumerate(authors):
-        place = f"CITATION.cff: authors.{at}"
-        name = (
-            author.get("name") or " ".join(str(author[key]) for key in NAMES if author.get(key)) or author.get("alias")
-        )
+        place, orcid = f"CITATION.cff: authors.{at}", author.get("orcid")
+        parts = [str(author[key]) for key in NAMES if author.get(key)]
+        name = author.get("name") or " ".join(parts) or author.get("alias")
         if not name:
             raise UserError(f"{place}: it has no name; give it family-names, name or alias.")
-        orcid, website = author.get("orcid"), author.get("website")
         if orcid is not None and not re.fullmatch(r"https://orcid\.org/(\d{4}-){3}\d{3}[\dX]", str(orcid)):
             raise UserError(
                 f"{place}.orcid: found {orcid!r}, but it must be an address such as https://orcid.org/0000-0001-2345-6789."
             )
-        address = orcid or (website if websites.count(website) == 1 else None) or f"#author-{at + 1}"
+        address = orcid or f"#author-{at + 1}"
         if address in found:
-            raise UserError(
-                f"{place}: found {address}, as of the author before; an author must be listed once: remove one."
-            )
-        alias = author.get("alias")
-        more = {"alternateName": alias if alias != name else None, "url": website if website != address else None}
+            raise UserError(f"{place}: found {address} again; an author must be listed once: remove one.")
+        alias = author.get("alias") if author.get("alias") != name else None
         properties = {"@type": "Organization" if "name" in author else "Person", "name": str(name)}
+        more = {"alternateName": alias, "url": author.get("website")}
         properties |= {key: str(value) for key, value in more.items() if value}
         found[address] = crate.add(ContextEntity(crate, address, properties))
     return list(found.values())

@@ -26,8 +26,8 @@ from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.columns import WITH_CARRY
 from temporal_shortcuts.study.endpoints import CONTRASTS
 from temporal_shortcuts.study.kinds import KINDS
-from temporal_shortcuts.study.outputs import carry_variants, explained_variants, varied_file
-from temporal_shortcuts.study.varied import Series, varied
+from temporal_shortcuts.study.outputs import carry_variants, explained_variants
+from temporal_shortcuts.study.varied import varied
 
 Row = dict[str, Any]
 
@@ -39,10 +39,9 @@ def claims_of(study: Study, tables: Tables) -> list[Row]:
 
 def by_verdict(study: Study, tables: Tables) -> dict[str, list[Row]]:
     """The claims, by verdict, in the study's order; those that were not tested are `untested`, not undecided."""
-    claims = claims_of(study, tables)
-    found = {word: [row for row in claims if row["verdict"] == word] for word in VERDICTS}
-    found["untested"] = [row for row in found["undecided"] if is_untested(row)]
-    found["undecided"] = [row for row in found["undecided"] if not is_untested(row)]
+    found: dict[str, list[Row]] = {word: [] for word in (*VERDICTS, "untested")}
+    for row in claims_of(study, tables):
+        found["untested" if why_not_tested(row) else row["verdict"]].append(row)
     return found
 
 
@@ -62,11 +61,6 @@ def reversed_at(study: Study, tables: Tables, claim: Row) -> list[Row]:
     return found
 
 
-def is_untested(row: Mapping[str, Any]) -> bool:
-    """Whether a claim or a comparison was not tested, for want of seeds or for another reason (`why_not_tested`)."""
-    return bool(why_not_tested(row))
-
-
 def is_decided(comparison: Mapping[str, Any]) -> bool:
     """Whether a comparison is significant after Holm's correction, with enough seeds for a verdict."""
     return bool(comparison["p_holm"] <= LEVEL and comparison["n"] >= SMALLEST_N)
@@ -79,7 +73,7 @@ def primary(study: Study, tables: Tables) -> list[Row]:
     """
     rows = rows_of(tables.comparisons[tables.comparisons["endpoint"] == study.endpoint])
     for row in rows:
-        row |= {"decided": is_decided(row), "untested": is_untested(row)}
+        row |= {"decided": is_decided(row), "untested": why_not_tested(row)}
         row["published_difference"] = published.difference(study, row["variant"], row["against"])
     return rows
 
@@ -238,40 +232,26 @@ def endpoints(study: Study, tables: Tables) -> list[str]:
 
 
 def numbers_varied(study: Study, tables: Tables) -> list[Row]:
-    """Each number that the study varies: its `key`, `series`, and for each of these its `rows`, one a variant.
+    """Each number that the study varies: its `key`, its `series` if that is the only one, and the `statements` that are judged of it.
 
-    A row has the variant's `value`, the `mean` and `sd` of its accuracy at the primary endpoint and of `last5`, with `n`, and by measure
-    (`first_epoch`, at the level that is judged, `swing`, `gap`, `train_accuracy`) the row of the table.
+    `measures` has the rows of the table by variant and measure, of the first epochs those at the `level` that is judged.
     """
     found = []
     for key, series in varied(study).items():
-        table = tables.varied[key]
-        parts = [_series_facts(study, tables, one) for one in series]
-        judged = [row for row in rows_of(table) if row["outcome"]]
-        statements = {row["statement"]: row for row in judged if row["statement"]}
+        table, one = tables.varied[key], series[0]
+        level = judged_level(table, one.reference)
+        shown = rows_of(table[table["level"].isna() | (table["level"] == level)])
+        statements = {row["statement"]: row for row in rows_of(table) if row["outcome"] and row["statement"]}
         found.append(
-            {"key": key, "file": varied_file(key, ".csv"), "figure": varied_file(key, ".svg"), "series": parts}
-            | {"statements": [statements[name] for name in STATEMENTS if name in statements]}
+            {
+                "key": key,
+                "series": one if len(series) == 1 else None,
+                "level": level,
+                "measures": {(row["variant"], row["measure"]): row for row in shown},
+                "statements": [statements[name] for name in STATEMENTS if name in statements],
+            }
         )
     return found
-
-
-def _series_facts(study: Study, tables: Tables, series: Series) -> Row:
-    table, summary = tables.varied[series.key], tables.summary.set_index("variant")
-    level = judged_level(table, series.reference)
-    rows = []
-    for name in series.names:
-        own = table[table["variant"] == name]
-        measures = {row["measure"]: row for row in rows_of(own[own["level"].isna() | (own["level"] == level)])}
-        accuracy = {
-            "mean": summary.loc[name, f"{study.endpoint}_mean"],
-            "sd": summary.loc[name, f"{study.endpoint}_sd"],
-            "last5": {key: summary.loc[name, f"last5_{key}"] for key in ("mean", "sd")},
-        }
-        rows.append(
-            {"variant": name, "value": series.values.get(name), "n": summary.loc[name, "n"]} | accuracy | measures
-        )
-    return {"common": series.common, "reference": series.reference, "level": level, "rows": rows}
 
 
 def rows_of(table: Any) -> list[Row]:

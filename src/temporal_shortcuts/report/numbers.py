@@ -78,11 +78,6 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def p_is(p: float) -> str:
-    """A p value within a sentence: p = 0.012, or p < 0.001."""
-    return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
-
-
 def seeds_needed(n: float) -> str:
     """The n of an undecided claim; the search ends at 10,000."""
     return NOTHING if missing(n) else f"{int(n):,}" + (" or more" if n >= MOST_N else "")

@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
@@ -151,11 +150,6 @@ class Numbers:
         """A claim's verdict, which must be the expected one: contradicted."""
         return self._claim(study, claim, expected)["verdict"]
 
-    def expect(self, study: str, claim: str, expected: str) -> str:
-        """Nothing; the claim's verdict must be the expected one."""
-        self._claim(study, claim, expected)
-        return ""
-
     def value(
         self, study: str, table: str, column: str, decimals: int = 2, /, *, sign: bool = False, **where: str
     ) -> str:
@@ -176,15 +170,6 @@ class Numbers:
             )
         return str(n)
 
-    def setting(self, study: str, key: str) -> str:
-        """What study.json says: setting("decide", "protocol.width")."""
-        found: Any = self._settings(study)
-        for part in key.split("."):
-            if not isinstance(found, dict) or part not in found:
-                raise UserError(f"study.json of {study} has no key {key!r}{nearest(part, list(found or ()))}.")
-            found = found[part]
-        return str(found)
-
     # -- where it comes from -------------------------------------------------------------------------------------------
 
     def _difference(self, study: str, variant: str, endpoint: str, expected: str | None) -> tuple[float, float, float]:
@@ -193,7 +178,7 @@ class Numbers:
         if expected is not None:
             if expected not in EXPECTED:
                 raise UserError(f"a difference is expected to be {', '.join(EXPECTED)}, not {expected!r}.")
-            margin = float(self._settings(study).get("margin") or 0)
+            margin = json.loads((self._folder(study) / "study.json").read_text(encoding="utf-8")).get("margin") or 0.0
             holds = {"lower": high < 0, "higher": low > 0, "open": low <= 0 <= high}
             if not (holds | {"equivalent": -margin < low and high < margin})[expected]:
                 found = numbers.difference(mean, low, high)
@@ -241,11 +226,6 @@ class Numbers:
             with path.open(encoding="utf-8", newline="") as file:
                 self._tables[study, table] = list(csv.DictReader(file))
         return self._tables[study, table]
-
-    def _settings(self, study: str) -> dict[str, Any]:
-        content = json.loads((self._folder(study) / "study.json").read_text(encoding="utf-8"))
-        assert isinstance(content, dict)
-        return content
 
     def _folder(self, study: str) -> Path:
         if self._only not in (None, study):

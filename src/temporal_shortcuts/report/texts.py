@@ -16,20 +16,8 @@ import jinja2
 
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.files import write_atomically
-from temporal_shortcuts.report import facts, prose, wording
+from temporal_shortcuts.report import facts, numbers, prose, wording
 from temporal_shortcuts.report.markdown import escape
-from temporal_shortcuts.report.numbers import (
-    difference,
-    interval,
-    mean_sd,
-    missing,
-    p_is,
-    p_value,
-    percent,
-    plain,
-    points,
-    seeds_needed,
-)
 from temporal_shortcuts.study import Study, declaration
 from temporal_shortcuts.study.model import plain as settings_of
 from temporal_shortcuts.study.outputs import (
@@ -49,49 +37,37 @@ _WITHIN = re.compile(r"(?<=\d) (?=[%±\[])|(?<=±) (?=\d)|(?<=\d,) (?=[+\N{MINUS
 
 def evidence(claim: dict[str, Any], unit: str = " points") -> str:
     """A claim's estimate with its interval: an accuracy for `fails_to_converge`, else a difference in points."""
+    mean, low, high = claim["estimate"], claim["low"], claim["high"]
     if claim["test"] != "fails_to_converge":
-        return difference(claim["estimate"], claim["low"], claim["high"], claim["margin"], unit)
-    text = f"{plain(claim['estimate'])} %"
-    return text if missing(claim["low"]) else f"{text} [{plain(claim['low'])}, {plain(claim['high'])}]"
+        return numbers.difference(mean, low, high, claim["margin"], unit)
+    interval = "" if numbers.missing(low) else f" [{numbers.plain(low)}, {numbers.plain(high)}]"
+    return f"{numbers.plain(mean)} %{interval}"
 
 
 def rendered(template: str, context: Mapping[str, Any]) -> str:
     """A template's text, without spaces at the ends of lines and with one empty line at most between paragraphs."""
-    text = _environment().get_template(template).render(context)
+    text = environment().get_template(template).render(context)
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
     text = re.sub(r"^\|.*", lambda row: _WITHIN.sub("\N{NO-BREAK SPACE}", row[0]), text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """What the templates call: numbers as they are written, what the tables say, and what settings are called."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("temporal_shortcuts.report"),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # Markdown, not HTML
     )
-    environment.filters |= {
-        "percent": percent,
-        "points": points,
-        "plain": plain,
-        "p": p_value,
-        "p_is": p_is,
-        "seeds_needed": seeds_needed,
-        "evidence": evidence,
-        "text": escape,
-        "label": _label,
-        "published": _published,
-    }
-    environment.globals |= {
-        "mean_sd": mean_sd,
-        "difference": difference,
-        "interval": interval,
-        "findings": facts,
-        "wording": wording,
-    }
-    return environment
+    made.filters |= {"evidence": evidence, "text": escape, "label": _label, "published": _published}
+    made.filters |= {name: getattr(numbers, name) for name in ("percent", "points", "plain", "seeds_needed")}
+    made.filters["p"] = numbers.p_value
+    made.globals |= {"mean_sd": numbers.mean_sd, "difference": numbers.difference}
+    made.globals |= {"findings": facts, "wording": wording}
+    return made
 
 
 @jinja2.pass_context

@@ -14,14 +14,7 @@ from temporal_shortcuts.study.labels import setting
 from temporal_shortcuts.study.outputs import follows_average
 
 VERDICTS = ("supported", "contradicted", "negligible", "undecided")
-NAMES = {
-    "learning_rate": "learning rate",
-    "batch_size": "batch size",
-    "weight_decay": "weight decay",
-    "schedule_epochs": "epochs of the schedule",
-    "label_smoothing": "label smoothing",
-    "crop_padding": "padding of crops",
-}
+NAMES = {"schedule_epochs": "epochs of the schedule", "crop_padding": "padding of crops"}
 """Names of numbers that are not their keys."""
 
 
@@ -59,7 +52,7 @@ def _value(value: Any) -> str:
 
 def number_name(key: str) -> str:
     """What a setting is called, such as one that a study varies (`varied.KEYS`)."""
-    return NAMES.get(key, key)
+    return NAMES.get(key, key.replace("_", " "))
 
 
 # -- endpoints ---------------------------------------------------------------------------------------------------------
@@ -77,40 +70,32 @@ def swing_epochs(study: Study) -> int:
 
 def endpoint(study: Study, name: str) -> str:
     """What an endpoint measures, as a phrase in a sentence."""
-    n, since = averaged_epochs(study), study.protocol.average_from
-    weights = f"the averaged weights of epochs {since} to {study.epochs}"
-    if since == study.epochs:
-        weights = "the weights of the last epoch"
-    recalibrated = "with recalibrated batch-norm statistics"
-    phrases = {
-        "final": "the last epoch",
-        "best": "the best epoch",
-        "last5": f"the mean of the last {n} epochs" if n > 1 else "the last epoch",
-        "averaged": weights,
-        "re_estimated": f"{weights}, {recalibrated}",
-        "last_re_estimated": f"the last weights, {recalibrated}",
-        "with_carry": "the last epoch, evaluated with the carry",
-        "averaged_with_carry": f"{weights}, evaluated with the carry",
-        "mismatch": f"{weights}, as trained less {recalibrated}",
-    }
-    return phrases.get(name, name)
+    return _endpoint(study, name)[1]
 
 
 def endpoint_head(study: Study, name: str) -> str:
     """An endpoint as the head of a table's column."""
-    n = averaged_epochs(study)
-    heads = {
-        "final": "last epoch",
-        "best": "best epoch",
-        "last5": f"last {n} epochs" if n > 1 else "last epoch",
-        "averaged": "averaged weights",
-        "re_estimated": "averaged weights, recalibrated",
-        "last_re_estimated": "last weights, recalibrated",
-        "with_carry": "last epoch, with carry",
-        "averaged_with_carry": "averaged weights, with carry",
-        "mismatch": "as trained less recalibrated",
+    return _endpoint(study, name)[0]
+
+
+def _endpoint(study: Study, name: str) -> tuple[str, str]:
+    since, last = study.protocol.average_from, f"last {averaged_epochs(study)} epochs"
+    weights = f"the averaged weights of epochs {since} to {study.epochs}"
+    if since == study.epochs:
+        weights = "the weights of the last epoch"
+    recalibrated = "with recalibrated batch-norm statistics"
+    words = {
+        "final": ("last epoch", "the last epoch"),
+        "best": ("best epoch", "the best epoch"),
+        "last5": (last, f"the mean of the {last}") if study.epochs > 1 else ("last epoch", "the last epoch"),
+        "averaged": ("averaged weights", weights),
+        "re_estimated": ("averaged weights, recalibrated", f"{weights}, {recalibrated}"),
+        "last_re_estimated": ("last weights, recalibrated", f"the last weights, {recalibrated}"),
+        "with_carry": ("last epoch, with carry", "the last epoch, evaluated with the carry"),
+        "averaged_with_carry": ("averaged weights, with carry", f"{weights}, evaluated with the carry"),
+        "mismatch": ("as trained less recalibrated", f"{weights}, as trained less {recalibrated}"),
     }
-    return heads.get(name, name)
+    return words.get(name, (name, name))
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------
@@ -126,12 +111,9 @@ def caption(study: Study, figure: str) -> str:
         "forest.svg": f"{paired} reference ({ours}): mean, 95 % interval and each pair{band}.",
         "sweep.svg": f"{paired} baseline ({ours}) over onset and strength; hatched cells are not significant.",
         "carry.svg": f"Accuracy over epochs: training, {images}, and {images} with the carry left on.",
-        "batch_res.svg": "batch_res: a block also receives its own output from the previous batch.",
-        "epoch_res.svg": "epoch_res: a block also receives the mean of its outputs over the previous epoch.",
         "final_accuracy.svg": f"{accuracy} of each variant ({ours}): each seed, mean and 95 % interval.",
         "learning_curves.svg": f"{accuracy} over epochs: mean of the seeds, and from the lowest to the highest.",
         "late_differences.svg": f"Paired difference from the reference at each epoch after the onset{averaged}.",
-        "stable_epoch.svg": f"The first epoch after which the smoothed {images} accuracy stays near its end.",
     }
     varied = figure.removesuffix("s.svg")
     return captions.get(figure, f"The {number_name(varied)}: accuracy, speed, steadiness, and the gap to training.")

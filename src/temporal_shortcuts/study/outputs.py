@@ -18,7 +18,6 @@ from temporal_shortcuts.study.varied import KEYS, varied
 COLLECTED = ("metrics.csv", "runs.csv")
 TABULATED = ("summary.csv", "stability.csv", "comparisons.csv", "image_bootstrap.csv", "claims.csv")
 """What every study has; `tables_of` lists what its variants add."""
-DIAGRAMS = ("batch_res", "epoch_res")
 SWEEP_AT_LEAST = 3
 """Cells of one kind from which on a study is a sweep: three, since with two it varies onset or strength, and not both."""
 NULL_ARMS_AT_LEAST = 2
@@ -35,18 +34,16 @@ def figures_of(study: Study) -> list[str]:
 
 def _figures(study: Study) -> dict[str, bool]:
     variants = study.variants.values()
-    kinds, numbers = {variant.kind for variant in variants}, varied(study)
+    numbers = varied(study)
     return {
         "forest.svg": any(variant.against is not None for variant in variants),
         "sweep.svg": bool(sweep_kinds(study)),
         "carry.svg": bool(carry_variants(study))
         and not sweep_kinds(study),  # a panel each, which a sweep has too many of
-        **{f"{kind}.svg": kind in kinds for kind in DIAGRAMS},
         "final_accuracy.svg": True,
         "learning_curves.svg": True,
         "late_differences.svg": bool(late_variants(study)),
-        **{varied_file(key, ".svg"): key in numbers for key in KEYS},
-        "stable_epoch.svg": True,
+        **{varied_file(key, ".svg"): len(numbers.get(key, ())) == 1 for key in KEYS},  # several would hide each other
     }
 
 
@@ -148,7 +145,7 @@ def costed_variants(study: Study) -> dict[str, list[str]]:
     """The late variants of a published kind, by the reference that they share epochs with."""
     costed: dict[str, list[str]] = {}
     for variant in (study.variants[name] for name in late_variants(study)):
-        if variant.kind in DIAGRAMS:
+        if variant.kind in ("batch_res", "epoch_res"):
             costed.setdefault(variant.reference.name, []).append(variant.name)
     return costed
 

@@ -36,12 +36,6 @@ class Series:
         """The variants, after their reference where that is none of them."""
         return [*([] if self.reference in self.values else [self.reference]), *self.values]
 
-    @property
-    def is_logarithmic(self) -> bool:
-        """Whether the numbers are so far apart that an axis of them is."""
-        low, high = min(self.values.values()), max(self.values.values())
-        return low > 0 and high >= 8 * low
-
 
 def varied(study: Study) -> dict[str, list[Series]]:
     """Each key that the study varies, with its series, in the order of `KEYS`. Null arms vary nothing."""

@@ -12,22 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from temporal_shortcuts.analysis.tables import Tables
-from temporal_shortcuts.report.figures.differences import pair_differences
-from temporal_shortcuts.report.figures.style import (
-    COLOURS,
-    KIND_NAMES,
-    against_line,
-    at_least,
-    colour_of,
-    interval,
-    label_of,
-    lines_of,
-    looks_of,
-    new_figure,
-    note_scale,
-    width,
-    wrapped,
-)
+from temporal_shortcuts.report.figures import style
+from temporal_shortcuts.report.figures.rows import pair_differences
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.columns import WITH_CARRY
 from temporal_shortcuts.study.outputs import (
@@ -37,6 +23,7 @@ from temporal_shortcuts.study.outputs import (
     sweep_kinds,
 )
 
+REFERENCE = {"color": style.COLOURS["reference"], "linestyle": "-"}
 HEAD = 8.6
 """Size of the letters above a panel."""
 
@@ -46,9 +33,13 @@ def learning_curves(study: Study, tables: Tables) -> Figure:
     panels = curve_panels(study)
     columns = min(len(panels), 2 if len(panels) <= 4 else 3)
     inches = 7.4 / columns
-    titles = [wrapped(_panel_title(study, names), inches, HEAD) for names in panels]
-    looks = [_panel_looks(study, names) for names in panels]
-    labels = [[label_of(study, name, inches - 0.6, HEAD) for name in of_panel] for of_panel in looks]
+    titles = [style.wrapped(_panel_title(study, names), inches, HEAD) for names in panels]
+    looks = []
+    for names in panels:
+        reference = study.variants[names[0]].reference.name  # of all of them
+        own = style.looks_of(study, [name for name in names if name != reference])
+        looks.append({reference: REFERENCE} | own)
+    labels = [[style.label_of(study, name, inches - 0.6, HEAD) for name in of_panel] for of_panel in looks]
     lines = [sum(text.count("\n") + 1 for text in (title, *head)) for title, head in zip(titles, labels, strict=True)]
     figure, grid = _grid(len(panels), columns, heads=0.16 * max(lines))
     for axes, title, head, of_panel in zip(grid, titles, labels, looks, strict=True):
@@ -57,21 +48,13 @@ def learning_curves(study: Study, tables: Tables) -> Figure:
             if onset := study.variants[name].onset:
                 axes.axvline(onset, color=look["color"], linewidth=1.2, linestyle=(0, (1, 2)), zorder=1)
         _head(axes, title, head, list(of_panel.values()))
-    grid[0].set_ylim(at_least(*grid[0].get_ylim()))
+    grid[0].set_ylim(style.at_least(*grid[0].get_ylim()))
     if study.epochs == 1:
         grid[0].set_xlim(0.5, 1.5)
     figure.supylabel(f"{study.evaluated} accuracy (%)", fontsize=10)
     note = "line: mean of the seeds · band: lowest to highest seed · dotted vertical line: onset"
-    note_scale(figure, study, note)
+    style.note_scale(figure, study, note)
     return figure
-
-
-def _panel_looks(study: Study, names: list[str]) -> dict[str, dict[str, Any]]:
-    """The lines of a panel: its reference in black, then its variants, no two alike."""
-    reference = {
-        study.variants[name].reference.name: {"color": COLOURS["reference"], "linestyle": "-"} for name in names
-    }
-    return reference | looks_of(study, [name for name in names if name not in reference])
 
 
 def _head(axes: Axes, title: str, labels: list[str], looks: list[dict[str, Any]]) -> None:
@@ -126,11 +109,23 @@ def draw_curve(axes: Axes, tables: Tables, name: str, column: str, look: Mapping
         axes.fill_between(curve.index, curve["min"], curve["max"], color=look["color"], alpha=0.2, linewidth=0)
 
 
-def _grid(panels: int, columns: int, heads: float = 0.2) -> tuple[Figure, list[Axes]]:
+def _titled(study: Study, names: list[str], columns: int) -> tuple[Figure, list[Axes]]:
+    """A panel a variant, each with its label above, and with its reference where that isn't the study's benchmark."""
+    inches = 7.4 / min(columns, len(names)) - 0.3
+    titles = [
+        style.label_of(study, name, inches, HEAD) + style.against_line(study, name, inches, HEAD) for name in names
+    ]
+    figure, grid = _grid(len(names), columns, heads=0.15 * style.lines_of(titles))
+    for axes, title in zip(grid, titles, strict=True):
+        axes.set_title(title, fontsize=HEAD)
+    return figure, grid
+
+
+def _grid(panels: int, columns: int, heads: float) -> tuple[Figure, list[Axes]]:
     """A figure with that many panels of one scale, `heads` inches above each, the epochs written below the lowest of each column."""
     columns = min(columns, panels)
     rows = -(-panels // columns)
-    figure = new_figure(1.1 + (1.75 + heads) * rows)
+    figure = style.new_figure(1.1 + (1.75 + heads) * rows)
     axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     axes[0].xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     for one in axes[panels:]:
@@ -145,7 +140,7 @@ def _grid(panels: int, columns: int, heads: float = 0.2) -> tuple[Figure, list[A
 def _panel_title(study: Study, names: list[str]) -> str:
     """What the panel's variants have in common."""
     first = study.variants[names[0]]
-    title = label_of(study, first.name) if first.kind == "other" else KIND_NAMES.get(first.kind, first.kind)
+    title = style.label_of(study, first.name) if first.kind == "other" else style.KIND_NAMES.get(first.kind, first.kind)
     if first.accounting == "published":
         title += ", published accounting"
     if first.kind in sweep_kinds(study):
@@ -156,24 +151,22 @@ def _panel_title(study: Study, names: list[str]) -> str:
 def late_differences(study: Study, tables: Tables) -> Figure:
     """The paired difference from the reference at each epoch after a late onset: every pair, their mean and its 95 % t interval."""
     names = late_variants(study)
-    inches = 7.4 / min(3, len(names)) - 0.3
-    titles = {name: label_of(study, name, inches, HEAD) + against_line(study, name, inches, HEAD) for name in names}
-    figure, grid = _grid(len(names), 3, heads=0.15 * lines_of(titles.values()))
+    figure, grid = _titled(study, names, 3)
     for axes, name in zip(grid, names, strict=True):
-        colour, pairs = colour_of(study, name), epoch_differences(study, tables.metrics, name)
-        low, mean, high = zip(*(interval(of_epoch, tables.test_set) for _, of_epoch in pairs.iterrows()), strict=True)
-        axes.axhline(0, color=COLOURS["reference"], linewidth=1.2, zorder=2)
+        colour, pairs = style.colour_of(study, name), epoch_differences(study, tables.metrics, name)
+        low, mean, high = zip(
+            *(style.interval(of_epoch, tables.test_set) for _, of_epoch in pairs.iterrows()), strict=True
+        )
+        axes.axhline(0, color=style.COLOURS["reference"], linewidth=1.2, zorder=2)
         axes.plot(pairs.index, pairs, color=colour, linewidth=0.7, alpha=0.4, zorder=1)
         axes.fill_between(pairs.index, low, high, color=colour, alpha=0.25, linewidth=0, zorder=2)
         axes.plot(pairs.index, mean, color=colour, linewidth=2, zorder=3)
-        axes.set_title(titles[name], fontsize=HEAD)
-    grid[0].set_ylim(at_least(*grid[0].get_ylim()))
-    of = "of averaged weights " if follows_average(study) else ""
-    label = ["difference in", f"{study.evaluated} accuracy", f"{of}(points)"]
-    is_long = width(" ".join(label), 10) > figure.get_figheight() - 1.1  # as beside a single row, with its note below
-    figure.supylabel(("\n" if is_long else " ").join(label), fontsize=10)
+    grid[0].set_ylim(style.at_least(*grid[0].get_ylim()))
+    of = " of averaged weights" if follows_average(study) else ""
+    label = f"difference in {study.evaluated} accuracy{of} (points)"
+    figure.supylabel(style.wrapped(label, figure.get_figheight() - 1.1, 10), fontsize=10)  # as beside a single row
     note = "black: the reference · line: mean of the pairs of equal seed · band: its 95 % t interval, epoch by epoch · thin: each pair"
-    note_scale(figure, study, note)
+    style.note_scale(figure, study, note)
     return figure
 
 
@@ -188,39 +181,23 @@ def epoch_differences(study: Study, metrics: pd.DataFrame, name: str) -> pd.Data
     return pairs[pairs.index >= (study.variants[name].onset or 0)]
 
 
-CARRY_CURVES = (
-    ("train_accuracy", "train", ":"),
-    ("test_accuracy", "{0}", "-"),
-    (WITH_CARRY, "{0}, carry left on", "--"),
-)
-
-
 def carry(study: Study, tables: Tables) -> Figure:
     """Train, test, and test accuracy with the carry left on, over epochs, beside the reference's test accuracy."""
     names = carry_variants(study)
-    inches = 7.4 / min(2, len(names)) - 0.3
-    titles = {name: label_of(study, name, inches, 9.5) for name in names}
-    figure, grid = _grid(len(names), 2, heads=0.17 * lines_of(titles.values()))
-    reference = {"color": COLOURS["reference"], "linestyle": "-"}
+    figure, grid = _titled(study, names, 2)
+    images = study.evaluated
+    shown = {"train_accuracy": ("train", ":"), "test_accuracy": (images, "-")}
+    shown[WITH_CARRY] = (f"{images}, carry left on", "--")
     for axes, name in zip(grid, names, strict=True):
-        draw_curve(axes, tables, study.variants[name].reference.name, "test_accuracy", reference)
-        for column, _, linestyle in CARRY_CURVES:
-            draw_curve(axes, tables, name, column, {"color": colour_of(study, name), "linestyle": linestyle})
-        axes.set_title(titles[name], fontsize=9.5)
+        draw_curve(axes, tables, study.variants[name].reference.name, "test_accuracy", REFERENCE)
+        for column, (_, dashes) in shown.items():
+            draw_curve(axes, tables, name, column, {"color": style.colour_of(study, name), "linestyle": dashes})
     grid[0].set_ylim(0, 100)
     figure.supylabel("accuracy (%)", fontsize=10)
-    handles = [Line2D([], [], linewidth=1.6, label=f"reference of the panel, {study.evaluated}", **reference)]
-    handles += [
-        Line2D(
-            [],
-            [],
-            color="#555555",
-            linestyle=style,
-            linewidth=1.6,
-            label=f"the panel's variant, {label.format(study.evaluated)}",
-        )
-        for _, label, style in CARRY_CURVES
-    ]
+    handles = [Line2D([], [], linewidth=1.6, label=f"reference of the panel, {images}", **REFERENCE)]
+    for words, dashes in shown.values():
+        look = {"color": "#555555", "linestyle": dashes, "linewidth": 1.6}
+        handles.append(Line2D([], [], label=f"the panel's variant, {words}", **look))
     figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=2.2, columnspacing=1.4)
-    note_scale(figure, study, "line: mean of the seeds · band: lowest to highest seed")
+    style.note_scale(figure, study, "line: mean of the seeds · band: lowest to highest seed")
     return figure

@@ -116,8 +116,13 @@ def save(figure: Figure, path: Path, title: str) -> None:
 
 def note_scale(figure: Figure, study: Study, note: str) -> None:
     """Below the figure: how to read it, and the study's scale, since a figure is looked at without its text."""
-    lines = [wrapped(text, figure.get_figwidth() - 0.3, 8.5) for text in (note, f"Scale: {scale(study)}")]
-    figure.supxlabel("\n".join(lines), fontsize=8.5, color="#444444", x=0.01, ha="left", linespacing=1.35)
+    note_below(figure, note, f"Scale: {scale(study)}")
+
+
+def note_below(figure: Figure, *paragraphs: str) -> None:
+    """Paragraphs in small letters below the figure."""
+    text = "\n".join(wrapped(paragraph, figure.get_figwidth() - 0.3, 8.5) for paragraph in paragraphs)
+    figure.supxlabel(text, fontsize=8.5, color="#444444", x=0.01, ha="left", linespacing=1.35)
 
 
 def wrapped(text: str, inches: float, size: float) -> str:
@@ -137,12 +142,8 @@ def wrapped(text: str, inches: float, size: float) -> str:
 @cache
 def width(text: str, size: float) -> float:
     """Inches that a line of text takes in the figures' font."""
-    return (
-        text_to_path.get_text_width_height_descent(text, FontProperties(family="DejaVu Sans", size=size), ismath=False)[
-            0
-        ]
-        / 72
-    )
+    font = FontProperties(family="DejaVu Sans", size=size)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
 def steady(svg: str) -> str:
