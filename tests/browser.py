@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -95,6 +94,3 @@ class Browser:
     def click(self, element: str) -> None:
         """Click what a JavaScript expression gives, once it is there."""
         self.wait_for(f"(() => {{ const e = {element}; if (e) e.click(); return !!e }})()")
-
-    def screenshot(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import browser
 import pandas as pd
 import pytest
-from synthetic import SMALL, tabulated
+from synthetic import SMALL, study_of, tabulated
 
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.report import numbers
@@ -51,20 +50,6 @@ def content(text: str) -> dict[str, Any]:
     return json.loads(found[1], parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
-def changed(folder: Path, change: Any) -> Path:
-    """A copy of the demo's results whose study.json is changed by `change(resolved)`."""
-    shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("records", "figures"))
-    resolved = json.loads((DEMO / "study.json").read_text())
-    change(resolved)
-    (folder / "study.json").write_text(json.dumps(resolved))
-    beside = sorted((DEMO / "records").rglob("*.json"))[0]  # of the test images, all say the same
-    first = load_resolved(folder / "study.json").runs[0]
-    path = (folder / first.record).with_suffix(".json")
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(json.loads(beside.read_text()) | {"fingerprint": first.fingerprint}))
-    return folder
-
-
 # -- the file ----------------------------------------------------------------------------------------------------------
 
 
@@ -88,6 +73,10 @@ def test_it_holds_every_claim_run_and_measure(demo: Path) -> None:
     )
     measured = {column for column in tables.summary if column.endswith("_mean")}
     assert len(drawn["differences"]) == len(measured)
+    table = text[text.index('id="comparisons"') :].partition("</table>")[0]
+    assert table.count("<tr>") == 1 + len(tables.comparisons), "each difference stands in a table, too"
+    rows = tables.comparisons.to_dict("records")
+    assert all(numbers.interval(row["t_low"], row["t_high"]) in table for row in rows)
 
 
 def test_the_declared_endpoint_comes_first_and_another_is_named(tmp_path: Path) -> None:
@@ -98,14 +87,6 @@ def test_the_declared_endpoint_comes_first_and_another_is_named(tmp_path: Path) 
     assert "decided by averaged weights unless another endpoint is named" in text
     assert text.count(">last 5 epochs</span></td>") == 1, "the claim on the learning rates"
     assert text.count(">averaged weights, recalibrated</span></td>") == 2
-
-
-def test_each_difference_stands_in_a_table_too(demo: Path) -> None:
-    text, comparisons = demo.read_text(encoding="utf-8"), read(DEMO)[1].comparisons
-    table = text[text.index('id="comparisons"') :].partition("</table>")[0]
-    assert table.count("<tr>") == 1 + len(comparisons)
-    shown = {numbers.interval(row["t_low"], row["t_high"]) for row in comparisons.to_dict("records")}
-    assert all(interval in table for interval in shown)
 
 
 def test_what_has_too_few_seeds_is_not_tested_rather_than_undecided(tmp_path: Path) -> None:
@@ -146,48 +127,32 @@ def test_a_curve_is_the_mean_over_the_seeds(demo: Path) -> None:
     assert line["customdata"] == [pytest.approx(pair, rel=1e-5) for pair in (100 * own.agg(["min", "max"])).to_numpy()]
 
 
-def test_a_study_without_claims_or_comparisons_leaves_their_sections_out(tmp_path: Path) -> None:
-    def alone(resolved: dict[str, Any]) -> None:
-        resolved["variants"] = {"benchmark": resolved["variants"]["benchmark"]}
-        resolved["claims"] = []
-
-    folder = changed(tmp_path / "alone", alone)
-    for path in folder.glob("*.csv"):
-        table = pd.read_csv(path)
-        table[table["variant"] == "benchmark"][: 0 if path.name in ("claims.csv", "comparisons.csv") else None].to_csv(
-            path, index=False
-        )
-    text = write(folder, tmp_path / "alone.html")
+def test_a_study_of_one_variant_and_one_epoch_has_points_and_leaves_sections_out(tmp_path: Path) -> None:
+    none = {name: None for name in study_of(SMALL).variants if name != "benchmark"}
+    tabulated(tmp_path, SMALL, {"variants": none, "claims": [], "protocol": {"epochs": 1}})
+    text = write(tmp_path, tmp_path / "alone.html")
     assert 'id="verdicts"' not in text
     assert 'id="differences"' not in text
     assert re.findall(r"<option>(.*?)</option>", text)[0] == "test accuracy (%)"
-
-
-def test_a_study_of_one_epoch_has_points_and_no_last_five(tmp_path: Path) -> None:
-    folder = changed(tmp_path / "short", lambda resolved: resolved["protocol"].update(epochs=1))
-    metrics, runs = pd.read_csv(folder / "metrics.csv"), pd.read_csv(folder / "runs.csv")
-    metrics[metrics["epoch"] == 1].to_csv(folder / "metrics.csv", index=False)
-    runs.assign(epochs=1).to_csv(folder / "runs.csv", index=False)
-    text = write(folder, tmp_path / "short.html")
     traces = content(text)["curves"]["test accuracy (%)"]["data"]
     assert {trace["mode"] for trace in traces if "fill" not in trace} == {"markers"}
     assert "last 5 epochs" not in text
 
 
 def test_a_run_that_diverged_is_a_gap_and_not_a_number(tmp_path: Path) -> None:
-    folder = changed(tmp_path / "diverged", lambda resolved: None)
-    metrics = pd.read_csv(folder / "metrics.csv")
-    wild = (metrics["variant"] == "lr_0.1") & (metrics["epoch"] > 3)
-    metrics.loc[wild, ["train_loss", "test_loss", "test_accuracy"]] = [float("nan"), float("inf"), 0.9]
-    metrics.to_csv(folder / "metrics.csv", index=False)
-    drawn = content(write(folder, tmp_path / "diverged.html"))["curves"]
+    tabulated(tmp_path, SMALL, {"variants": {"lr_diverged": {"label": "wild", "learning_rate": 0.7}}, "claims": []})
+    metrics = pd.read_csv(tmp_path / "metrics.csv")
+    wild = (metrics["variant"] == "lr_diverged") & (metrics["epoch"] > 2)
+    metrics.loc[wild, ["test_loss", "test_accuracy"]] = [float("inf"), 0.9]
+    metrics.to_csv(tmp_path / "metrics.csv", index=False)
+    drawn = content(write(tmp_path, tmp_path / "page.html"))["curves"]
     shown = {
-        name: next(one["y"] for one in drawn[name]["data"] if one["legendgroup"] == "lr_0.1" and "fill" not in one)
+        name: next(one["y"] for one in drawn[name]["data"] if one["legendgroup"] == "lr_diverged" and "fill" not in one)
         for name in ("train loss", "test loss", "test accuracy (%)")
     }
     for name in ("train loss", "test loss"):
-        assert [value is None for value in shown[name]] == [False] * 3 + [True] * 7
-    assert shown["test accuracy (%)"][3:] == [10] * 7, "as it counts in the tables: one in ten classes"
+        assert [value is None for value in shown[name]] == [False] * 2 + [True] * 6
+    assert shown["test accuracy (%)"][2:] == [10] * 6, "as it counts in the tables: one in ten classes"
 
 
 # -- in a browser ------------------------------------------------------------------------------------------------------
@@ -339,20 +304,18 @@ def test_it_fits_and_follows_the_readers_colours(
 
 @in_a_browser
 def test_a_label_is_text_whatever_it_holds(chromium: browser.Browser, tmp_path: Path) -> None:
-    def rename(resolved: dict[str, Any]) -> None:
-        resolved["variants"]["lr_0.1"]["label"] = HOSTILE
-
-    write(changed(tmp_path / "hostile", rename), tmp_path / "hostile.html")
+    hostile, tables = tabulated(tmp_path, SMALL, {"variants": {"lr_0.1": {"label": HOSTILE}}})
+    write(tmp_path, tmp_path / "hostile.html")
     chromium.open(tmp_path / "hostile.html")
-    chromium.wait_for(f"{lines('curves-figure')} === 7")
-    assert chromium.evaluate("document.title") == "The demo, on handwritten digits"
+    chromium.wait_for(f"{lines('curves-figure')} > 1")
+    assert chromium.evaluate("document.title") == hostile.title
     names = chromium.evaluate("[...document.querySelectorAll('#curves-figure .legendtext')].map(a => a.textContent)")
     assert HOSTILE in names
     notes = chromium.evaluate(
         "[...document.querySelectorAll('#differences-figure .annotation')].map(a => a.textContent)"
     )
     assert any(note.startswith(HOSTILE) for note in notes)
-    place = list(read(tmp_path / "hostile")[1].summary["variant"]).index("lr_0.1") - 1
+    place = list(tables.summary["variant"]).index("lr_0.1") - 1
     point = f"document.querySelectorAll('#differences-figure .scatterlayer .trace')[{place}].querySelector('.point')"
     chromium.evaluate("document.getElementById('differences').scrollIntoView()")
     chromium.evaluate("Plotly.relayout('differences-figure', {'xaxis.range': [-100, 100]})")

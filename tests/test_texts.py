@@ -14,6 +14,7 @@ from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report import facts, markdown, numbers, page, texts, wording
+from temporal_shortcuts.report.figures import drawing
 from temporal_shortcuts.study import Study, declaration, published
 from temporal_shortcuts.study.outputs import figures_of, outdated
 
@@ -60,7 +61,11 @@ def test_no_text_of_a_study_with_validation_images_speaks_of_test_images(tmp_pat
             study, tables = tabulated(folder, overlay, {"data": data})
             page.write_page(study, tables, folder, folder / "page.html")
             shown = re.sub(r"<script>.*?</script>", "", (folder / "page.html").read_text(), count=1, flags=re.DOTALL)
-            text = written(study, tables, folder) + shown
+            drawing.draw(study, tables, folder)
+            figures = " ".join(path.read_text() for path in folder.glob("*.svg"))
+            seen = " ".join(re.findall(r"(?<=<!-- ).*?(?= -->)|(?<=<dc:title>).*?(?=<)", figures))
+            assert (name == "test") == bool(re.search(r"\btest\b", seen, re.IGNORECASE))
+            text = written(study, tables, folder) + shown + seen
             wrong = {"test": "validation", "validation": r"\b[Tt]est (accuracy|images?|set|loss)|\| test\b"}
             found = re.search(wrong[name], text)
             assert not found, text[max(0, found.start() - 80) : found.end() + 80]
