@@ -295,9 +295,15 @@ def by_seed(runs: pd.DataFrame, endpoint: str) -> BySeed:
 
 def paired(values: BySeed, variant: str, against: str) -> tuple[Floats, Floats]:
     """The values of two variants at the seeds that both have, ascending; empty where a variant has no run."""
-    ours, theirs = values.get(variant, {}), values.get(against, {})
-    seeds = sorted(ours.keys() & theirs.keys())
-    return np.array([ours[seed] for seed in seeds]), np.array([theirs[seed] for seed in seeds])
+    ours, theirs = in_common(values, variant, against)
+    return ours, theirs
+
+
+def in_common(values: BySeed, *variants: str) -> list[Floats]:
+    """The values of each of the variants at the seeds that all of them have, ascending."""
+    own = [values.get(name, {}) for name in variants]
+    seeds = sorted(set.intersection(*map(set, own)))
+    return [np.array([one[seed] for seed in seeds], float) for one in own]
 
 
 def holm(p: ArrayLike) -> Floats:

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from temporal_shortcuts.analysis.endpoints import Floats, available
-from temporal_shortcuts.analysis.statistics import BySeed, by_seed, rounded
+from temporal_shortcuts.analysis.statistics import by_seed, in_common, rounded
 from temporal_shortcuts.study import Study
 from temporal_shortcuts.study.outputs import null_arms
 
@@ -31,7 +31,9 @@ def variance(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     the variance within, with the exact 95 % interval of the F distribution. Missing below two seeds.
     """
     rows = [
-        trunk | {"endpoint": endpoint} | _components(_table(by_seed(runs, endpoint), trunk["reference"], arms))
+        trunk
+        | {"endpoint": endpoint}
+        | _components(np.stack(in_common(by_seed(runs, endpoint), trunk["reference"], *arms), axis=1))
         for trunk, arms in _trunks(study)
         for endpoint in available(runs)
     ]
@@ -47,14 +49,8 @@ def _trunks(study: Study) -> list[tuple[dict[str, Any], list[str]]]:
     return [({"reference": key[0], "kind": key[1], "onset": key[2]}, names) for key, names in arms.items()]
 
 
-def _table(values: BySeed, reference: str, arms: list[str]) -> Floats:
-    """Percent, a row a seed and a column a branch: `[seeds, branches]`."""
-    branches = [values.get(name, {}) for name in (reference, *arms)]
-    seeds = sorted(set.intersection(*(set(branch) for branch in branches)))
-    return np.array([[branch[seed] for branch in branches] for seed in seeds]).reshape(len(seeds), len(branches))
-
-
 def _components(table: Floats) -> dict[str, Any]:
+    """Of a table in percent, a row a seed and a column a branch: `[seeds, branches]`."""
     seeds, branches = table.shape
     row = {"seeds": seeds, "branches": branches, "mean": float(table.mean()) if seeds else np.nan}
     if seeds < 2:

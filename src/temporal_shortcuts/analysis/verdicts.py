@@ -31,6 +31,7 @@ from temporal_shortcuts.analysis.statistics import (
     BySeed,
     Floats,
     by_seed,
+    in_common,
     pairs_needed,
     pairs_to_decide,
     prior_of,
@@ -413,20 +414,13 @@ def _evidence(claim: Claim, values: BySeed, diverged: AbstractSet[tuple[str, int
     rivals = rivals_of(claim)
     if not rivals:
         raise UserError(f"claims: {claim.id} needs at least one rival of {variant} in among.")
-    return 0.0, _differences(values, variant, rivals)
+    ours, *theirs = in_common(values, variant, *rivals)  # so that means and n are of one set of seeds
+    return 0.0, [ours - other for other in theirs]
 
 
 def rivals_of(claim: Claim) -> list[str]:
     """The variants that a claim compares its own with; none where it is about accuracy itself."""
     return [rival for rival in claim.among or [claim.than] if rival not in (None, claim.variant)]
-
-
-def _differences(values: BySeed, variant: str, rivals: Sequence[str]) -> list[Floats]:
-    """An array a rival, all of the seeds that every one of them has, ascending: so that means and n are of one set of seeds."""
-    own = [values.get(name, {}) for name in (variant, *rivals)]
-    seeds = sorted(set.intersection(*(set(one) for one in own)))
-    ours, *theirs = (np.array([one[seed] for seed in seeds], float) for one in own)
-    return [ours - other for other in theirs]
 
 
 def _at_failure(value: float, limit: float, diverged: bool) -> float:

@@ -67,12 +67,12 @@ def entries(path: Path, limits: Limits) -> Iterator[Entry]:
             try:
                 parts = unicodedata.normalize("NFC", name.encode().decode()).split("/")
             except UnicodeEncodeError:
-                raise _refusal(path, name, "has a name that is not UTF-8; rename it") from None
+                raise refusal(path, name, "has a name that is not UTF-8; rename it") from None
             parts = tuple(part for part in parts if part not in ("", "."))
             if not parts or any(map(_is_ignored, parts)):
                 continue
             if not is_folder and not is_file:
-                raise _refusal(path, name, "is a link or a device; put the file itself there")
+                raise refusal(path, name, "is a link or a device; put the file itself there")
             if (count := count + 1) > limits.files:
                 raise UserError(f"{path}: more than {limits.files} files; give fewer.")
             yield Entry(name, parts, partial(_content, opener, name, path, limits) if is_file else None)
@@ -128,7 +128,7 @@ def _content(opener: Callable[[], BinaryIO], name: str, path: Path, limits: Limi
     with _damage(path), opener() as file:
         content = file.read(limits.file + 1)
     if len(content) > limits.file:
-        raise _refusal(path, name, f"is larger than {limits.file} bytes, which no image here needs")
+        raise refusal(path, name, f"is larger than {limits.file} bytes, which no image here needs")
     return content
 
 
@@ -155,5 +155,6 @@ def _damage(path: Path) -> Iterator[None]:
         raise DamagedArchive(f"{path}: no whole tar or zip archive ({why}); get it again.") from error
 
 
-def _refusal(path: Path, name: str, why: str) -> UserError:
+def refusal(path: Path, name: str, why: str) -> UserError:
+    """What is wrong with an entry, as a sentence."""
     return UserError(f"{path}: {name!r} {why}.")

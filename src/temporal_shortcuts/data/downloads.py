@@ -90,7 +90,7 @@ def fetch(urls: Sequence[str], expected: Expected, cache: Path, patience: Patien
                 _download(url, expected, file, patience)
             except (requests.RequestException, _AnotherFile) as error:
                 failures[url] = _reason(error, patience)
-                _say(f"{url}: {failures[url]}")
+                say(f"{url}: {failures[url]}")
                 if _is_final(error):
                     waiting.remove(url)
             else:
@@ -107,7 +107,7 @@ def _download(url: str, expected: Expected, file: Path, patience: Patience) -> N
         if complaint:
             raise _AnotherFile(complaint)
 
-    _say(f"downloading {url}")
+    say(f"downloading {url}")
     pooch.get_logger().setLevel("WARNING")
     with naming(file):
         pooch.retrieve(url, expected.checksum, fname=file.name, path=file.parent, downloader=downloader)
@@ -134,5 +134,6 @@ def _reason(error: Exception, patience: Patience) -> str:
     return str(error) or type(error).__name__
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Write a line where a job's log is."""
     print(line, file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from temporal_shortcuts.data.archives import Limits, entries
+from temporal_shortcuts.data.archives import Limits, entries, refusal
 from temporal_shortcuts.data.images import SHAPE, Images
 from temporal_shortcuts.errors import UserError
 
@@ -41,18 +41,18 @@ def read(path: Path, limits: Limits = LIMITS) -> Images:
             continue
         tops.add(entry.parts[:depth])
         if len(tops) > 1:
-            raise _refusal(path, entry.name, "belongs to a second pair of train and test; give one")
+            raise refusal(path, entry.name, "belongs to a second pair of train and test; give one")
         if entry.read is None:
             if len(inner) == 1:
                 found[split].setdefault(inner[0], {})
             elif inner:
-                raise _refusal(path, entry.name, "is a folder in a class folder; put images there")
+                raise refusal(path, entry.name, "is a folder in a class folder; put images there")
             continue
         if len(inner) != 2:
-            raise _refusal(path, entry.name, "does not stand in train/<class>/ or test/<class>/; put it there")
+            raise refusal(path, entry.name, "does not stand in train/<class>/ or test/<class>/; put it there")
         name, file = inner
         if file in found[split].setdefault(name, {}):
-            raise _refusal(path, entry.name, "is there twice; remove one of them")
+            raise refusal(path, entry.name, "is there twice; remove one of them")
         found[split][name][file] = _pixels(entry.read(), path, entry.name)
     return _arranged(found, path)
 
@@ -82,19 +82,15 @@ def _pixels(content: bytes, path: Path, name: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.size != (width, height):
-                raise _refusal(path, name, f"has {image.width}x{image.height} pixels; make it {width}x{height}")
+                raise refusal(path, name, f"has {image.width}x{image.height} pixels; make it {width}x{height}")
             if image.mode not in MODES or image.has_transparency_data:
-                raise _refusal(path, name, f"is of the kind {image.mode}, or with transparency; save it as RGB or grey")
+                raise refusal(path, name, f"is of the kind {image.mode}, or with transparency; save it as RGB or grey")
             if getattr(image, "n_frames", 1) != 1:
-                raise _refusal(path, name, "has more than one frame; save one of them")
+                raise refusal(path, name, "has more than one frame; save one of them")
             upright = ImageOps.exif_transpose(image).convert("RGB")
             return np.ascontiguousarray(np.asarray(upright).transpose(2, 0, 1))
     except UserError:
         raise
     except Exception as error:  # bytes from outside make a decoder raise nearly anything
         why = "is no image" if isinstance(error, UnidentifiedImageError) else "is damaged or truncated"
-        raise _refusal(path, name, f"{why}; replace it by an image ({', '.join(FORMATS)})") from error
-
-
-def _refusal(path: Path, name: str, why: str) -> UserError:
-    return UserError(f"{path}: {name!r} {why}.")
+        raise refusal(path, name, f"{why}; replace it by an image ({', '.join(FORMATS)})") from error

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ import numpy as np
 from torchvision import datasets
 from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 
-from temporal_shortcuts.data.downloads import WITHOUT_NETWORK, Patience
+from temporal_shortcuts.data.downloads import WITHOUT_NETWORK, Patience, say
 from temporal_shortcuts.data.images import SHAPE, Images
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.files import lock
@@ -54,18 +53,18 @@ def download(name: str, cache: Path, patience: Patience) -> Path:
     """
     root = cache / "torchvision" / name
     part = root.with_name(f"{name}.part")
-    with lock(root.with_name(f"{name}.lock"), _say):
+    with lock(root.with_name(f"{name}.lock"), say):
         if root.is_dir():
             return root
         for attempt in range(patience.rounds):
             time.sleep(patience.delay * 2 ** (attempt - 1) if attempt else 0)
             shutil.rmtree(part, ignore_errors=True)  # what a killed job left of an unpacked archive may look whole
             part.mkdir(parents=True)
-            _say(f"downloading {name} by torchvision")
+            say(f"downloading {name} by torchvision")
             reason = _download(name, part, patience)
             if reason is None:
                 return part.rename(root)
-            _say(f"{name}: {reason}")
+            say(f"{name}: {reason}")
     shutil.rmtree(part, ignore_errors=True)
     raise UserError(f"data.dataset: torchvision could not download {name} ({reason}); {WITHOUT_NETWORK}.")
 
@@ -126,7 +125,3 @@ def _is_the_disks(error: Exception) -> bool:
 def _reason(error: Exception) -> str:
     said = " ".join(str(error).split()).replace(" You can use download=True to download it", "")
     return said[:300].rstrip(".") or type(error).__name__
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
