@@ -117,7 +117,7 @@ def named_in(text):
 def front_page_from(wildcards):
     """Its text and the tables that this names; and a file that is new where the page shows other numbers, whatever the times of files say."""
     text = Path(f"README{wildcards.language}.in.md")
-    new = catalogue.kept(KEPT / f"{text}.json", {}, arguments.is_filled([text], Path(RESULTS)))
+    new = catalogue.kept(KEPT / f"{text}.json", {}, arguments.is_filled(text, Path(RESULTS)))
     shown = [path for name in named_in(text) if name in finished() for path in tables_of(name)]
     return [*shown, *(LADDER if "ladder" in named_in(text) and rungs() else []), new]
 

@@ -47,11 +47,11 @@ def check_device(study: Study, studies: Catalogue) -> None:
         )
 
 
-def is_filled(sources: Iterable[str], results: Path) -> bool:
-    """Whether the pages made of these texts say what the tables say; not so where one cannot be read or has a slip."""
+def is_filled(text: Path, results: Path) -> bool:
+    """Whether the page made of a text says what the tables say; not so where it cannot be read or has a slip."""
     from temporal_shortcuts.report import prose
 
     try:
-        return all(prose.is_current(Path(source), results) for source in sources)
+        return prose.is_current(text, results)
     except (UserError, OSError, ValueError):
         return False  # the job will say why
