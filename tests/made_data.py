@@ -253,19 +253,6 @@ def cifar10(root: Path, patch: pytest.MonkeyPatch) -> Made:
     return made
 
 
-def cifar100(root: Path, patch: pytest.MonkeyPatch) -> Made:
-    made = Made(tuple(f"fine {index}" for index in range(4))).fill((32, 32, 3), kinds=4)
-    folder = root / "cifar-100-python"
-    for split, images, labels in made.splits:
-        rows = np.stack(images).transpose(0, 3, 1, 2).reshape(-1, 3072)
-        md5 = put(folder / split, pickle.dumps({"data": rows, "fine_labels": labels, "coarse_labels": labels}, 2))
-        patch.setattr(datasets.CIFAR100, f"{split}_list", [[split, md5]])
-    names = {"fine_label_names": list(made.classes), "coarse_label_names": ["coarse"]}
-    md5 = put(folder / "meta", pickle.dumps(names, 2))
-    patch.setattr(datasets.CIFAR100, "meta", datasets.CIFAR100.meta | {"md5": md5})
-    return made
-
-
 def idx(array: np.ndarray) -> bytes:
     """The format of MNIST, of uint8: magic, sizes and numbers, big-endian."""
     return np.array([8 << 8 | array.ndim, *array.shape], dtype=">i4").tobytes() + array.tobytes()
@@ -308,7 +295,6 @@ def imagenette(root: Path, patch: pytest.MonkeyPatch) -> Made:
 
 MADE: dict[str, Callable[[Path, pytest.MonkeyPatch], Made]] = {
     "CIFAR10": cifar10,
-    "CIFAR100": cifar100,
     **{name: mnist(name) for name in ("FashionMNIST", "KMNIST", "MNIST")},
     "Imagenette": imagenette,
     "SVHN": svhn,

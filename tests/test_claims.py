@@ -148,15 +148,6 @@ def test_a_margin_may_come_from_the_study_or_the_claim_and_so_may_the_endpoint()
         verdicts(study_with([{**NEGLIGIBLE, "margin": None}]), runs)
 
 
-def test_best_of_within_the_margin_is_a_tie() -> None:
-    values = {"b": np.full(6, 80.0), "v": around(79.9, 6, 0.05), "w": around(75, 6)}
-    assert verdicts_on([BEST_OF], values)["verdict"].item() == "supported"
-    assert verdicts_on([{**BEST_OF, "margin": 0.3}], values)["verdict"].item() == "negligible"
-    assert verdicts_on([{**BEST_OF, "margin": 0.3}], {**values, "v": values["w"]})["verdict"].item() == "supported"
-    lost = {**values, "w": around(81, 6, 0.05)}
-    assert verdicts_on([{**BEST_OF, "margin": 0.3}], lost)["verdict"].item() == "contradicted"
-
-
 def test_the_interval_of_best_of_is_that_of_the_smallest_difference() -> None:
     values = {"b": np.full(6, 80.0), "v": around(79, 6, 2.0), "w": around(78.9, 6, 0.02)}
     row = verdicts_on([BEST_OF], values).loc["best"]

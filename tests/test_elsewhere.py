@@ -65,8 +65,7 @@ def attempt(folder: Path, *command: str, preloaded: bool = True, **environment: 
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    root = folder / "results" / "tiny"
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    return Workplace(folder, new=False).files()
 
 
 @pytest.fixture

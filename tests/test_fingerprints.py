@@ -225,7 +225,8 @@ def test_formatting_key_order_and_spelling_of_numbers_change_none() -> None:
     for path, spellings in {
         ("protocol", "learning_rate"): (1, 1.0, 1e0),
         ("protocol", "weight_decay"): (0, 0.0),
-        ("protocol", "momentum"): (0, 0.0),
+        ("protocol", "momentum"): (0, 0.0, -0.0),
+        ("seeds",): ([2, 3], [2.0, 3.0]),
         ("protocol", "width"): (32, 32.0),
         ("variants", "batch_res_late", "shortcut", "strength"): (1, 1.0),
         ("variants", "batch_res_late", "shortcut", "onset"): (40, 40.0),

@@ -273,40 +273,13 @@ def interrupt() -> None:
 
 
 def test_a_network_is_found_by_the_name_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of three places, and without a form of its own for evaluation."""
-    (tmp_path / "tower.py").write_text(TOWER)
+    (tmp_path / "tower.py").write_text("from temporal_shortcuts.networks.preact_resnet18 import build\n")
     monkeypatch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path)])
     assert "tower" in networks.names()
-    network = networks.build("tower", 4, 3, numerics.generator(0, "init"))
-    assert torch.equal(
-        network.linear.weight, networks.build("tower", 4, 3, numerics.generator(0, "init")).linear.weight
-    )
-    with torch.no_grad():
-        assert torch.equal(network.folded()(some_images()), network.eval()(some_images()))
-    assert network.training is False
-
-
-TOWER = """
-from torch import nn
-from temporal_shortcuts.networks.parts.network import Network
-
-class Tower(Network):
-    places = ("layers.0", "layers.1", "layers.2")
-
-    def __init__(self, width, classes):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Conv2d(c, width, 3, 2, 1) for c in (3, width, width))
-        self.linear = nn.Linear(width, classes)
-
-    def forward(self, images, hook=None):
-        x = images
-        for place, layer in enumerate(self.layers):
-            x = layer(x)
-            x = (x if hook is None else hook(place, x)).relu()
-        return self.linear(x.mean((2, 3)))
-
-build = Tower
-"""
+    tower, twin = (networks.build(name, 4, 3, numerics.generator(0, "init")) for name in ("tower", "preact_resnet18"))
+    assert torch.equal(tower.linear.weight, twin.linear.weight)
+    with torch.no_grad():  # which has no form of its own for evaluation
+        assert torch.equal(tower.folded()(some_images()), tower.eval()(some_images()))
 
 
 def test_an_unknown_network_is_said() -> None:

@@ -18,7 +18,6 @@ import pytest
 import tiny
 import torch
 import yaml
-from PIL import Image
 from safetensors import safe_open
 from tiny_study import ROOT, tiny_study
 
@@ -119,15 +118,8 @@ def digits(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def image_folder(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Classes that are numbers: in the order of text, 10 comes before 2."""
-    source = np.random.default_rng(0)
-    for split, count in (("train", 40), ("test", 20)):
-        for name, brightness in (("1", 60), ("2", 120), ("10", 180)):
-            place = folder / "numbers" / split / name
-            place.mkdir(parents=True)
-            for number in range(count):
-                pixels = source.integers(brightness - 60, brightness + 60, (32, 32, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(place / f"{number:03}.png")
-    return {"source": "image_folder", "path": str(folder / "numbers")}
+    files = made_data.good_files(("1", "2", "10"), train=40, test=20)
+    return {"source": "image_folder", "path": str(made_data.folder(folder / "numbers", files))}
 
 
 def torchvision(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:

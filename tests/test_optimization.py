@@ -36,29 +36,31 @@ def test_a_rate_is_that_of_torchs_scheduler(schedule: str) -> None:
         scheduler.step()
 
 
-SETTINGS = {"momentum": 0.8, "weight_decay": 0.1}
-CLASSES = {
-    "sgd": lambda parameters: torch.optim.SGD(parameters, 0.05, momentum=0.8, weight_decay=0.1, fused=True),
-    "nesterov": lambda parameters: torch.optim.SGD(
-        parameters, 0.05, momentum=0.8, weight_decay=0.1, nesterov=True, fused=True
-    ),
-    "adamw": lambda parameters: torch.optim.AdamW(parameters, 0.05, (0.8, 0.999), weight_decay=0.1, fused=True),
-}
-
-
-@pytest.mark.parametrize("name", CLASSES)
-def test_steps_are_those_of_torchs_optimiser_also_after_a_resume(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "momentum", "cls", "options"),
+    [
+        ("sgd", 0.8, torch.optim.SGD, {"momentum": 0.8}),
+        ("sgd", 0.0, torch.optim.SGD, {}),
+        ("nesterov", 0.8, torch.optim.SGD, {"momentum": 0.8, "nesterov": True}),
+        ("adamw", 0.8, torch.optim.AdamW, {"betas": (0.8, 0.999)}),
+    ],
+)
+def test_steps_are_those_of_torchs_optimiser_also_after_a_resume(
+    name: str, momentum: float, cls: Any, options: dict[str, Any]
+) -> None:
+    settings = Settings(optimizer=name, momentum=momentum, weight_decay=0.1)
     generator = torch.Generator().manual_seed(0)
     start = {"a": torch.randn(3, 4, generator=generator), "b": torch.randn(5, generator=generator)}
     ours = {key: value.clone() for key, value in start.items()}
     theirs = [value.clone().requires_grad_() for value in start.values()]
-    mine, torchs = optimization.make(ours, Settings(optimizer=name, **SETTINGS)), CLASSES[name](theirs)
+    mine = optimization.make(ours, settings)
+    torchs = cls(theirs, lr=0.05, weight_decay=0.1, fused=True, **options)
     for step in range(6):
         gradients = [torch.randn(value.shape, generator=generator) for value in theirs]
         for parameter, other, gradient in zip(ours.values(), theirs, gradients, strict=True):
             parameter.grad, other.grad = gradient.clone(), gradient.clone()
         if step == 3:
-            again = optimization.make(ours, Settings(optimizer=name, **SETTINGS))
+            again = optimization.make(ours, settings)
             again.load({key: value.clone() for key, value in mine.state().items()})
             mine = again
         mine.step(0.05)

@@ -429,15 +429,6 @@ def test_a_grid_makes_only_variants_that_can_be() -> None:
     assert "noise-0.1-5" not in without
 
 
-def test_equal_numbers_are_one_number() -> None:
-    def fingerprints(**settings: Any) -> list[str]:
-        return [run.fingerprint for run in resolve(overlaid({"variants": {"rich": settings}})).runs]
-
-    assert fingerprints(width=7.0, momentum=0, learning_rate=1) == fingerprints(momentum=-0.0, learning_rate=1.0)
-    assert fingerprints(seeds=[0.0, 1.0, 2.0]) == fingerprints()
-    assert fingerprints(width=8) != fingerprints()
-
-
 # -- any value anywhere ------------------------------------------------------------------------------------------------
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.dates())

@@ -31,6 +31,7 @@ def test_one_seed_is_enough_for_the_tables(tmp_path):
     _, read = tabulated(tmp_path, SMALL, {"seeds": [7]})
     assert set(read.summary["n"]) == {1}
     assert read.summary["last5_sd"].isna().all()
+    assert read.varied["learning_rate"][["low", "high", "difference_low", "p"]].isna().all(axis=None)
     assert (read.claims["verdict"] == "undecided").all()
 
 
