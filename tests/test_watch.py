@@ -1,7 +1,8 @@
-"""`make watch`: what it says is what the jobs' files say, and it touches nothing."""
+"""`make watch`: what it says is what the jobs' files say, it fits a terminal, and it touches nothing."""
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import tiny
+from rich.console import Console
 
 from temporal_shortcuts.study import Run, Study
 from temporal_shortcuts.terminal import watch
@@ -97,6 +99,30 @@ def test_files_of_other_studies_and_half_written_ones_are_passed_over(study: Stu
     progress(study, tmp_path / "work", 0)
     (tmp_path / "work" / "progress" / "other.json").write_text(text)
     assert len(look(study, tmp_path).jobs) == 1
+
+
+def test_the_picture_fits_eighty_columns(tmp_path: Path) -> None:
+    name = "a_variant_with_a_name_that_is_as_long_as_names_may_be_0123456789"
+    variants = {name: {"label": "long"}, "late": tiny.variant("batch_res", 2)}
+    study = tiny.tiny_study(seeds=(0, 2147483647), variants=variants, epochs=99999, schedule_epochs=99999)
+    for index, silent in ((1, 0), (2, 4000), (4, 0)):
+        changes = {"epoch": 12344, "test_accuracy": 1.0, "seconds_per_epoch": 1234.5, "time": NOW - silent}
+        progress(study, tmp_path, index, **changes)
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    console.print(watch.picture(watch.look(study, tmp_path, tmp_path, NOW)))
+    assert isinstance(console.file, io.StringIO)
+    drawn = console.file.getvalue().splitlines()
+    assert max(map(len, drawn)) <= 80
+    jobs = [
+        line
+        for line in drawn
+        if all(part in line for part in ("12345 of 99999", "100.00%", "1234.5", "\N{BOX DRAWINGS HEAVY HORIZONTAL}"))
+    ]
+    assert [line.split("1234.5")[1].strip() for line in jobs] == [
+        "30058 h 22 min",
+        "silent for 1 h 07 min",
+        "30058 h 22 min",
+    ]
 
 
 def test_a_real_job_is_seen_and_not_touched(tmp_path: Path) -> None:

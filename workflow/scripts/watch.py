@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from temporal_shortcuts import errors
 from temporal_shortcuts.study import load_resolved
@@ -32,11 +31,10 @@ def program() -> None:
     def show() -> bool:
         """Show the study as it is, and whether there is more to see."""
         view = watch.look(load_resolved(args.study), args.study.parent, args.work, time.time())
-        text = "\n".join(watch.lines(view))
         if live:
-            live.update(Text(text), refresh=True)
+            live.update(watch.picture(view), refresh=True)
         else:
-            print(text, flush=True)
+            print(*watch.lines(view), sep="\n", flush=True)
         return not view.finished
 
     with suppress(KeyboardInterrupt), live or nullcontext():

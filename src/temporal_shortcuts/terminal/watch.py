@@ -11,6 +11,11 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
 from temporal_shortcuts.analysis import records
 from temporal_shortcuts.study import Segment, Study
 from temporal_shortcuts.study.segments import evaluated_images
@@ -126,20 +131,37 @@ def summary(view: View) -> str:
 
 
 def lines(view: View) -> list[str]:
-    """The study, then each job."""
-    return [summary(view), *(f"  {_line(job)}" for job in view.jobs)]
+    """Plain lines for a log file: the study, then each job."""
+    evaluated = evaluated_images(view.study.data)
+    jobs = [(job.name, *_numbers(job)) for job in view.jobs]
+    return [summary(view)] + [
+        f"  {name}: epoch {epoch}, {evaluated} accuracy {accuracy}, {pace} s an epoch, left: {left}"
+        for name, epoch, accuracy, pace, left in jobs
+    ]
 
 
-def _line(job: Job) -> str:
-    now = min(int(job.epochs) + 1, job.segment.stop)  # the epoch that trains, counted from 1
-    parts = [f"{job.name}: epoch {now} of {job.segment.stop}"]
-    if job.accuracy is not None:
-        parts.append(f"{evaluated_images(job.segment.trajectory.data)} accuracy {job.accuracy:.2%}")
-    if not job.alive:
-        return ", ".join([*parts, f"silent for {duration(job.silent)}"])
+def picture(view: View) -> RenderableType:
+    """The same for a terminal, within its width, with a bar for the study and one for each job."""
+    whole = Table.grid(expand=True)
+    whole.add_row(ProgressBar(total=view.study.epochs_trained, completed=view.epochs_done))
+    table = Table(box=None, padding=(0, 1), pad_edge=False, expand=True)
+    table.add_column("run", overflow="ellipsis", no_wrap=True, ratio=1)
+    for name in ("", "epoch", "accuracy", "s/epoch", "left"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for job in view.jobs:
+        bar = ProgressBar(total=job.segment.stop, completed=job.epochs, width=12)
+        table.add_row(Text(job.name), bar, *_numbers(job), style="" if job.alive else "red")
+    return Group(Text(summary(view), style="bold"), whole, *([table] if view.jobs else []))
+
+
+def _numbers(job: Job) -> tuple[str, str, str, str]:
+    """Epoch that trains now (from 1), accuracy, seconds an epoch, and time left; `?` is not known yet."""
+    epoch = f"{min(int(job.epochs) + 1, job.segment.stop)} of {job.segment.stop}"
+    accuracy = "?" if job.accuracy is None else f"{job.accuracy:.2%}"
+    pace, left = "?", "?"
     if job.seconds_per_epoch is not None:
-        parts += [f"{job.seconds_per_epoch:.1f} s an epoch", f"left: {duration(job.left * job.seconds_per_epoch)}"]
-    return ", ".join(parts)
+        pace, left = f"{job.seconds_per_epoch:.1f}", duration(job.left * job.seconds_per_epoch)
+    return epoch, accuracy, pace, left if job.alive else f"silent for {duration(job.silent)}"
 
 
 def duration(seconds: float) -> str:
