@@ -68,12 +68,9 @@ def test_a_record_holds_what_was_declared_found_and_measured(trained: Trained, t
         assert row["epoch"] == str(fact["epoch"])
         assert row["test_loss"] == repr(fact["test_loss"])
     sidecar = json.loads(path.with_suffix(".json").read_text())
-    assert sidecar["fingerprint"] == run.fingerprint
-    assert sidecar["seed"] == 0
+    assert (sidecar["fingerprint"], sidecar["seed"], sidecar["forced"]) == (run.fingerprint, 0, False)
+    assert (sidecar["data"], sidecar["settings"]["width"]) == (study.data.identity, 2)
     assert sidecar["settings"]["shortcut"] == tiny.KINDS["epoch_res"] | {"onset": 2}
-    assert sidecar["settings"]["width"] == 2
-    assert sidecar["data"] == study.data.identity
-    assert sidecar["forced"] is False
     assert sidecar["test_images"] == sum(sidecar["test_classes"]) == 10
     assert (sidecar["classes"], sidecar["shared_images"]) == (list("abcdefghij"), 0)
     (environment,) = sidecar["environments"]

@@ -72,26 +72,14 @@ class Workplace:
 
     def run(self, *targets: str, cores: int = 2, options: tuple[str, ...] = ()) -> str:
         """Run Snakemake to its end; its output. Fails the test if Snakemake fails."""
-        done = subprocess.run(
-            self.command(*targets, cores=cores, options=options),
-            cwd=self.folder,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-        return done.stdout + done.stderr
+        status, said = self.attempt(*self.command(*targets, cores=cores, options=options))
+        assert status == 0, said[-6000:]
+        return said
 
     def attempt(self, *command: str, **environment: str) -> tuple[int, str]:
         """Exit status of a command, as a list of words or as `Workplace.command` gives it, and all that it says."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment() | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        options = {"cwd": self.folder, "env": self.environment() | environment, "text": True}
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
         return done.returncode, done.stdout
 
     def planned(self, *targets: str) -> dict[str, int]:
