@@ -24,7 +24,6 @@ from synthetic import CARRY, ROOT, SMALL, SWEEP, run_program, study_of, tabulate
 
 from temporal_shortcuts.analysis.outcomes import TestSet
 from temporal_shortcuts.analysis.tables import Tables
-from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report import numbers, texts, wording
 from temporal_shortcuts.report.figures import curves, drawing, heatmap, style
 from temporal_shortcuts.report.figures.rows import final_accuracy, forest, pair_differences
@@ -39,13 +38,6 @@ from temporal_shortcuts.study.outputs import (
 )
 from temporal_shortcuts.study.varied import KEYS
 
-SOME = [
-    "forest.svg",
-    "final_accuracy.svg",
-    "learning_curves.svg",
-    "late_differences.svg",
-    "learning_rates.svg",
-]
 ALWAYS = {"forest.svg", "final_accuracy.svg", "learning_curves.svg"}
 
 
@@ -127,17 +119,14 @@ def test_figures_are_the_same_bytes_in_another_process_and_with_other_defaults(s
         "import json, sys; from pathlib import Path; from temporal_shortcuts.study import load_resolved\n"
         "from temporal_shortcuts.report.figures import drawing\n"
         "from temporal_shortcuts.analysis.tables import Tables\n"
-        "for source, *names in json.loads(sys.argv[1]):\n"
+        "for source in json.loads(sys.argv[1]):\n"
         "    study, target = load_resolved(Path(source, 'study.json')), Path(sys.argv[2], Path(source).name)\n"
-        "    drawing.draw(study, Tables.read(Path(source), study), target, names)\n"
+        "    drawing.draw(study, Tables.read(Path(source), study), target)\n"
     )
-    drawn = [
-        (str(folder / name), *names)
-        for name, names in {"small": SOME, "carry": ["carry.svg"], "sweep": ["sweep.svg"]}.items()
-    ]
+    drawn = [str(folder / name) for name in ("small", "carry", "sweep")]
     other = subprocess.Popen([sys.executable, "-c", code, json.dumps(drawn), str(tmp_path)], env=environment)
-    for source, *names in drawn:
-        assert run_program("draw", "--study", Path(source) / "study.json", "--files", *names) == 0
+    for source in drawn:
+        assert run_program("draw", "--study", Path(source) / "study.json") == 0
     assert other.wait() == 0
     for study, _ in (small, carry, sweep):
         made = sorted((folder / study.name / "figures").iterdir())
@@ -162,12 +151,6 @@ def _check_svg(text: str) -> None:
     assert used <= set(names)
     assert not [one for one in names if re.search(r"[0-9a-f]{10}$", one)]
     assert "<!-- Scale: " in text
-
-
-def test_an_unknown_figure_is_named(small, tmp_path):
-    with pytest.raises(UserError, match=r"sweep\.svg is no figure of the study small"):
-        drawing.draw(small[0], small[1], tmp_path, ["sweep.svg"])
-    assert not list(tmp_path.iterdir())
 
 
 def test_steady_rounds_coordinates_and_numbers_identifiers():
@@ -392,18 +375,6 @@ UNUSUAL: dict[str, dict[str, Any]] = {
         | {
             f"rate{index}": {"label": f"learning rate {rate}", "learning_rate": rate}
             for index, rate in enumerate(RATES)
-        }
-    },
-    "four of a kind": {
-        "variants": NOTHING
-        | {
-            f"batch_res{index}": {
-                "label": f"batch_res, batch size {size}, rate {rate}",
-                "batch_size": size,
-                "learning_rate": rate,
-                "shortcut": {"kind": "batch_res", "strength": 0.05, "onset": 0},
-            }
-            for index, (size, rate) in enumerate([(64, 0.01), (128, 0.02), (256, 0.01), (32, 0.05)])
         }
     },
     "many onsets": SWEEP

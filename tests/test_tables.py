@@ -156,7 +156,7 @@ def test_a_variants_name_is_a_name_in_every_table_and_figure(tmp_path, name):
             assert set(table[column]) <= {*study.variants, ""}, (file.name, column)
     assert set(read.variance["reference"]) == set(read.decision_cost["reference"]) == {name}
     assert f"| {name} |" in texts.page(study, read, tmp_path)
-    drawing.draw(study, read, tmp_path / "figures", ["forest.svg", "late_differences.svg"])
+    drawing.draw(study, read, tmp_path / "figures")
 
 
 def test_every_column_of_every_table_is_declared_and_no_other_is_read(tmp_path):

@@ -174,7 +174,7 @@ def test_the_table_of_verdicts_follows_the_verdict_column(small, verdict):
     study, tables, folder = small
     text = written(study, changed(tables, verdict=verdict, needed_n=12345), folder).partition("## All variants")[0]
     n = len(tables.claims)
-    assert f"Claims: {n} {verdict}." in text
+    assert f"Claims: {n} {verdict}. {declaration.said(study, folder)}\n" in text
     assert text.count("would need n ≥ 12,345") == (n if verdict == "undecided" else 0)
     assert text.count(f"**{verdict}**") == (0 if verdict == "undecided" else n)
     assert text.count("(the mean as defined) |") == 1, "which accounting does, or does not, converge"
@@ -228,11 +228,6 @@ def test_a_value_of_another_onset_is_not_called_published():
     assert published.accuracy(study_of("laptop.yaml"), "batch_res_late") == 0.9205
 
 
-def test_a_value_of_a_study_of_ones_own_is_its_own():
-    own = {"variants": {"mine": {"learning_rate": 0.3, "published": 0.5}}}
-    assert published.accuracy(study_of(SMALL, own), "mine") == 0.5
-
-
 def test_the_published_values_are_those_of_config_yaml():
     study = study_of()
     values = {variant.published for variant in study.variants.values()}
@@ -281,24 +276,6 @@ def test_the_processor_that_its_records_need_is_said(tmp_path, instruction_set):
     overlay = {"protocol": {"instruction_set": instruction_set}}
     text = written(*tabulated(tmp_path, SMALL, overlay), tmp_path)
     assert ("They can be made again on a processor with AVX-512 only." in text) == (instruction_set == "avx512")
-
-
-def test_what_was_declared_before_the_runs_is_said_as_far_as_it_is_known(tmp_path):
-    study, tables = tabulated(tmp_path, SMALL)
-    later = replace(study, margin=40.0)
-    declared = tmp_path / declaration.FILE
-    for before, now, words in (
-        (None, study, "Nothing tells whether claims, endpoint and margin were declared before the runs."),
-        (study, study, "Claims, endpoint and margin are those that were declared before the first record."),
-        (study, later, "Not as declared before the first record: the margin came later."),
-    ):
-        if before:
-            declared.write_text(json.dumps(declaration.declaration(before)))
-        else:
-            declared.unlink(missing_ok=True)
-        text = written(now, tables, tmp_path)
-        assert words in text
-        assert "written down before" not in text
 
 
 # -- text is text -------------------------------------------------------------------------------------------------------

@@ -31,10 +31,10 @@ def analyse(study: Study, folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def draw(study: Study, folder: Path, arguments: argparse.Namespace) -> None:
-    """Tables -> figures/*.svg, all of them or those that are named."""
+    """Tables -> figures/*.svg."""
     from temporal_shortcuts.report.figures import drawing
 
-    drawing.draw(study, tables.Tables.read(folder, study), folder / "figures", arguments.files)
+    drawing.draw(study, tables.Tables.read(folder, study), folder / "figures")
 
 
 def readme(study: Study, folder: Path, arguments: argparse.Namespace) -> None:
@@ -81,7 +81,7 @@ def program() -> None:
     parser.add_argument("--root", type=Path, help="of crate: the repository's folder")
     parser.add_argument("--sources", type=Path, nargs="+", help="of crate: files of it that made the results")
     parser.add_argument("--output", type=Path, help="of page, crate and confirm: the file to write")
-    parser.add_argument("--files", nargs="+", default=[], help="of draw: figures (forest.svg); of crate: results")
+    parser.add_argument("--files", nargs="+", default=[], help="of crate: results")
     arguments = parser.parse_args()
     study = load_resolved(arguments.study)
     STAGES[arguments.stage](study, arguments.results or arguments.study.parent, arguments)

@@ -6,14 +6,13 @@ study varies in varied.py, the common look in style.py. Accuracies are in percen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from temporal_shortcuts.analysis.tables import Tables
-from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report.figures import curves, heatmap, rows, varied
 from temporal_shortcuts.report.figures.style import save, style
 from temporal_shortcuts.report.wording import caption
@@ -32,11 +31,8 @@ DRAWINGS: dict[str, Callable[[Study, Tables], Figure]] = {
 }
 
 
-def draw(study: Study, tables: Tables, folder: Path, names: Iterable[str] = ()) -> None:
-    """Draw the named figures of a study, or all of them, into a folder. Raises `UserError` for a name that it does not have."""
-    offered = figures_of(study)
-    for name in list(names) or offered:
-        if name not in offered:
-            raise UserError(f"{name} is no figure of the study {study.name}: choose from {', '.join(offered)}.")
+def draw(study: Study, tables: Tables, folder: Path) -> None:
+    """Draw a study's figures into a folder."""
+    for name in figures_of(study):
         with style():
             save(DRAWINGS[name](study, tables), folder / name, f"{caption(study, name)} ({study.name})")
