@@ -19,8 +19,9 @@ from temporal_shortcuts.analysis.statistics import SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.files import write_atomically
 from temporal_shortcuts.report import facts
+from temporal_shortcuts.report.figures.curves import parting
 from temporal_shortcuts.report.figures.rows import pair_differences
-from temporal_shortcuts.report.figures.style import looks_of, span
+from temporal_shortcuts.report.figures.style import colour_of, looks_of, span
 from temporal_shortcuts.report.numbers import interval, mean_sd, p_value, percent, plain, points
 from temporal_shortcuts.report.texts import environment
 from temporal_shortcuts.report.wording import endpoint_head
@@ -142,10 +143,10 @@ def _curves(study: Study, values: pd.DataFrame, shown: list[str]) -> Figure:
     spread = values.groupby(["variant", "epoch"])["value"].agg(["mean", "min", "max"])
     spread = spread.map(lambda value: float(f"{value:.6g}")).reset_index()
     figure = graph.Figure()
-    for name, look in looks_of(study, list(study.variants)).items():
+    for name, look in _looks(study).items():
         own = spread[spread["variant"] == name]
         common = {"legendgroup": name, "visible": True if name in shown else "legendonly"}
-        band = own.dropna()
+        band = own[own["epoch"] >= parting(study, name)].dropna()  # before that it is its reference's
         figure.add_scatter(
             x=[*band["epoch"], *band["epoch"][::-1]],
             y=[*band["max"], *band["min"][::-1]],
@@ -167,10 +168,18 @@ def _curves(study: Study, values: pd.DataFrame, shown: list[str]) -> Figure:
             hovertemplate="%{y:.4~g} (lowest %{customdata[0]:.4~g}, highest %{customdata[1]:.4~g})",
             **common,
         )
-    figure.update_xaxes(title_text="epoch", zeroline=False, tickformat="d", unifiedhovertitle_text="epoch %{x}")
+    figure.update_xaxes(zeroline=False, tickformat="d", unifiedhovertitle_text="epoch %{x}")
     figure.update_yaxes(automargin=True)
-    legend = {"orientation": "h", "y": -0.15}
+    legend = {"orientation": "h", "y": -0.1}
     return _plain(figure, hovermode="x unified", uirevision="curves", height=560, legend=legend)
+
+
+def _looks(study: Study) -> dict[str, dict[str, Any]]:
+    """How each variant is drawn, in a shade of its kind's colour of its own."""
+    alike: dict[str, list[str]] = {}
+    for name in study.variants:
+        alike.setdefault(colour_of(study, name), []).append(name)
+    return {name: look for names in alike.values() for name, look in looks_of(study, names).items()}
 
 
 def _plain(figure: graph.Figure, **layout: Any) -> Figure:
@@ -199,7 +208,7 @@ def _forest(study: Study, rows: list[dict[str, Any]]) -> Figure:
     ]
     low, high = span(ends) if ends else (-1.0, 1.0)
     low, high = min(low, 0.0), max(high, 0.0)
-    looks, figure = looks_of(study, list(study.variants)), graph.Figure()
+    looks, figure = _looks(study), graph.Figure()
     for place, row in enumerate(rows):
         label, against = (_escaped(study.variants[row[key]].label) for key in ("variant", "against"))
         mean, colour = row["mean_difference"], looks[row["variant"]]["color"]

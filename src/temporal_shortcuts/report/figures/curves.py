@@ -44,7 +44,7 @@ def learning_curves(study: Study, tables: Tables) -> Figure:
     figure, grid = _grid(len(panels), columns, heads=0.16 * max(lines))
     for axes, title, head, of_panel in zip(grid, titles, labels, looks, strict=True):
         for name, look in of_panel.items():
-            draw_curve(axes, tables, name, "test_accuracy", look, _parting(study, name))
+            draw_curve(axes, tables, name, "test_accuracy", look, parting(study, name))
             if onset := study.variants[name].onset:
                 axes.axvline(onset, color=look["color"], linewidth=1.2, linestyle=(0, (1, 2)), zorder=1)
         _head(axes, title, head, list(of_panel.values()))
@@ -85,7 +85,7 @@ def curve_panels(study: Study) -> list[list[str]]:
     return list(panels.values()) or [[name] for name in study.variants]
 
 
-def _parting(study: Study, name: str) -> int:
+def parting(study: Study, name: str) -> int:
     """The last epoch that a variant has in common with its reference, bit for bit, if they differ in a late shortcut alone; else 0."""
     variant = study.variants[name]
     alone = variant.settings == variant.reference.settings and variant.reference.shortcut is None
