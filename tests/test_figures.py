@@ -506,6 +506,15 @@ def test_a_word_that_is_too_wide_is_broken():
 # -- colours -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("overlay", ["laptop.yaml", "decide.yaml", "explore.yaml"])
+def test_a_kind_has_one_colour_in_every_study_and_only_the_baseline_is_black(overlay: str) -> None:
+    study, demo = study_of(overlay), study_of("demo.yaml")
+    for kind in ("batch_res", "epoch_res"):
+        names = [name for name, variant in study.variants.items() if variant.kind == kind]
+        assert {style.colour_of(study, name) for name in names} == {style.colour_of(demo, f"{kind}_late")}
+    assert {name for name in study.variants if style.colour_of(study, name) == "#000000"} == {study.benchmark}
+
+
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 PROTANOPIA = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
 DEUTERANOPIA = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
