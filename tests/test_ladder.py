@@ -1,4 +1,4 @@
-"""The study of studies: its table is what its studies say, its steps have known answers, and what has not run is not there."""
+"""The ladder: its table is what its studies say, its steps have known answers, and what has not run is not there."""
 
 from __future__ import annotations
 

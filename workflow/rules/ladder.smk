@@ -1,4 +1,4 @@
-"""The study of studies: what the studies that studies/ladder.yaml names have found, in one table and one figure.
+"""The ladder: what the studies that studies/ladder.yaml names have found, in one table and one figure.
 
 Needs the tables of those that are finished; the others are said to be in progress. Makes results/ladder/.
 """

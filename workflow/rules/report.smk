@@ -65,7 +65,7 @@ rule front_page:
     """Put the studies' numbers into the text of the repository's README."""
     input:
         told(front_page_from),
-        code("report/prose.py", "report/numbers.py"),
+        code("report/prose.py", "report/numbers.py", "study/outputs.py"),
         text="README{language}.in.md",
     output:
         "README{language}.md",

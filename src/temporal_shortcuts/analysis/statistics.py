@@ -27,7 +27,7 @@ from temporal_shortcuts.analysis.moderation import OWN, Prior, borrowed_if_alike
 from temporal_shortcuts.analysis.outcomes import identical
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.study import Study, Variant, published
-from temporal_shortcuts.study.outputs import SMALLEST_N
+from temporal_shortcuts.study.outputs import MOST_N, SMALLEST_N
 
 BySeed = dict[str, dict[int, float]]
 
@@ -36,8 +36,6 @@ LEVEL = 0.05
 POWER = 0.80
 RESOLUTION = 0.01
 """Points, one test image of 10,000: see `resolution`."""
-MOST_N = 10_000
-"""Where the search for a sample size ends: the answer 10,000 means 10,000 or more."""
 SHOWN = 2
 """Decimals of a number of points in a text."""
 EXACT_UP_TO = 20

@@ -17,11 +17,11 @@ from temporal_shortcuts.analysis.moderation import WORDS as VARIANCES  # noqa: F
 from temporal_shortcuts.analysis.statistics import LEVEL, SMALLEST_N
 from temporal_shortcuts.analysis.tables import Tables, read_sidecar
 from temporal_shortcuts.analysis.varied import STATEMENTS, judged_level
+from temporal_shortcuts.analysis.verdicts import VERDICTS, why_not_tested
 from temporal_shortcuts.analysis.verdicts import cannot_be_planned as cannot_be_planned
-from temporal_shortcuts.analysis.verdicts import why_not_tested
 from temporal_shortcuts.errors import UserError
 from temporal_shortcuts.report.numbers import percent, points
-from temporal_shortcuts.report.wording import VERDICTS, averaged_epochs
+from temporal_shortcuts.report.wording import averaged_epochs
 from temporal_shortcuts.study import Study, published
 from temporal_shortcuts.study.columns import WITH_CARRY
 from temporal_shortcuts.study.endpoints import CONTRASTS

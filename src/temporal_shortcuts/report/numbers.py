@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
+from temporal_shortcuts.study.outputs import MOST_N
+
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "–"
 """Written for a missing number."""
 MOST_DECIMALS = 6
 """Tables hold six significant digits."""
-MOST_N = 10_000
-"""Where the search for a sample size ends (`statistics.MOST_N`)."""
 
 
 def missing(number: float | None) -> bool:

@@ -13,7 +13,6 @@ from temporal_shortcuts.study.image_sets import called, image_set
 from temporal_shortcuts.study.labels import setting
 from temporal_shortcuts.study.outputs import follows_average
 
-VERDICTS = ("supported", "contradicted", "negligible", "undecided")
 NAMES = {"schedule_epochs": "epochs of the schedule", "crop_padding": "padding of crops"}
 """Names of numbers that are not their keys."""
 

@@ -25,6 +25,8 @@ CONFIRMING = "# Made by `snakemake confirm`"
 """How the file of a study begins that a rule has made, so that no other is ever written over."""
 SMALLEST_N = 3
 """Fewest pairs of seeds for a verdict: with two, the standard deviation would rest on a single difference."""
+MOST_N = 10_000
+"""Where the search for a sample size ends: the answer 10,000 means 10,000 or more."""
 
 
 def figures_of(study: Study) -> list[str]:
