@@ -46,7 +46,7 @@ def effects(key: str, study: Study, tables: Tables) -> Figure:
         at, colours = [place[name] for name in own.index], [style.colour_of(study, name) for name in own.index]
         axes.plot(at, own["mean"], color="#999999", linewidth=0.9, zorder=1)
         axes.vlines(at, own["low"], own["high"], color=colours, linewidth=1.8, zorder=3)
-        axes.scatter(at, own["mean"], s=40, color=colours, linewidths=1.3, zorder=4)
+        axes.scatter(at, own["mean"], s=40, color=colours, linewidths=1.3, zorder=4, clip_on=False)
         axes.set(xlim=(-0.5, len(values) - 0.5), xlabel=number_name(key))
         axes.set_title(style.wrapped(title, 3.7, 9.5), fontsize=9.5)
         axes.set_xticks(range(len(values)), [f"{value:g}" for value in values], rotation=45 if len(values) > 6 else 0)
@@ -58,7 +58,7 @@ def effects(key: str, study: Study, tables: Tables) -> Figure:
         )
     accuracies.set_ylim(style.at_least(*accuracies.get_ylim()))
     hollow = first[(first["reached"] < first["n"]) & first.index.isin(list(place))]
-    speeds.scatter([place[name] for name in hollow.index], hollow["mean"], s=16, color="white", zorder=5)
+    speeds.scatter([place[name] for name in hollow.index], hollow["mean"], s=16, color="white", zorder=5, clip_on=False)
     speeds.set_ylim(0, max(speeds.get_ylim()[1], 2))
     speeds.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     swings.set_ylim(bottom=min(0.0, swings.get_ylim()[0]))
