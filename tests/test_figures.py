@@ -27,7 +27,7 @@ from temporal_shortcuts.analysis.tables import Tables
 from temporal_shortcuts.report import numbers, texts, wording
 from temporal_shortcuts.report.figures import curves, drawing, heatmap, style
 from temporal_shortcuts.report.figures.rows import final_accuracy, forest, pair_differences
-from temporal_shortcuts.study import Study, published
+from temporal_shortcuts.study import Study, load_resolved, published
 from temporal_shortcuts.study.outputs import (
     carry_variants,
     figures_of,
@@ -209,12 +209,32 @@ def test_span_leaves_out_one_far_value_only():
     assert 0.9 < high < 1.2
     low, high = style.span([(1.0, 1.0)])
     assert low < 1 < high
+    low, high = style.span([(-13.2, -7.8), (-8.8, -6.1), (-3.4, -2.3), (-0.3, 1.2)], reach=2.0)
+    assert low < -13.2, "a value that makes the axis little longer stays on it"
 
 
 def test_an_interval_of_two_seeds_does_not_stretch_the_axis():
     assert style.extent([1.0, 2.0], -9, 12) == (1, 2)
     assert style.extent([1.0, 2.0, 3.0], -9, 12) == (-9, 12)
     assert style.extent([1.0, 2.0, 30.0], -9, 12) == (-9, 30)
+
+
+@pytest.mark.parametrize("name", ["decide", "explore", "recipes", "slips", "confirm"])
+def test_a_note_names_what_is_drawn_and_nothing_else(name):
+    study = load_resolved(ROOT / "results" / name / "study.json")
+    tables = Tables.read(ROOT / "results" / name, study)
+    figure, rows = forest(study, tables), tables.comparisons[tables.comparisons["endpoint"] == study.endpoint]
+    low, high = figure.axes[0].get_xlim()
+    reported = [published.difference(study, row.variant, row.against) for row in rows.itertuples()]
+    assert ("open diamond" in figure.get_supxlabel()) == bool(np.isfinite(reported).any())
+    pairs = [
+        pair_differences(tables.runs, row.variant, row.against, study.endpoint).to_numpy() for row in rows.itertuples()
+    ]
+    drawn = np.concatenate([reported, *pairs, *(rows[key] for key in ("t_low", "mean_difference", "t_high"))])
+    beyond = bool(((drawn < low) | (drawn > high)).any())
+    assert ("off the axis" in figure.get_supxlabel()) == beyond
+    onsets = [variant.onset for variant in study.variants.values() if variant.onset]
+    assert ("onset" in curves.learning_curves(study, tables).get_supxlabel()) == bool(onsets)
 
 
 def test_each_panel_of_the_curves_repeats_its_reference(small):
@@ -513,6 +533,13 @@ def test_a_kind_has_one_colour_in_every_study_and_only_the_baseline_is_black(ove
         names = [name for name, variant in study.variants.items() if variant.kind == kind]
         assert {style.colour_of(study, name) for name in names} == {style.colour_of(demo, f"{kind}_late")}
     assert {name for name in study.variants if style.colour_of(study, name) == "#000000"} == {study.benchmark}
+
+
+def test_what_differs_in_more_than_its_learning_rate_is_not_drawn_as_another_learning_rate():
+    study = load_resolved(ROOT / "results/recipes/study.json")
+    assert study.variants["lr_0.01"].kind == "learning_rate"
+    assert study.variants["adamw"].kind == "other"
+    assert ["adamw"] in curves.curve_panels(study)
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.

@@ -46,8 +46,7 @@ class Variant:
             return "null_arm"
         if self.shortcut is not None:
             return self.shortcut.kind
-        changed = self.settings.learning_rate != self.reference.settings.learning_rate
-        return "learning_rate" if changed else "other"
+        return "learning_rate" if set(self.differences) == {"learning_rate"} else "other"
 
     @property
     def is_null_arm(self) -> bool:

@@ -52,7 +52,8 @@ def learning_curves(study: Study, tables: Tables) -> Figure:
     if study.epochs == 1:
         grid[0].set_xlim(0.5, 1.5)
     figure.supylabel(f"{study.evaluated} accuracy (%)", fontsize=10)
-    note = "line: mean of the seeds · band: lowest to highest seed · dotted vertical line: onset"
+    note = "line: mean of the seeds · band: lowest to highest seed"
+    note += " · dotted vertical line: onset" if any(one.onset for one in study.variants.values()) else ""
     style.note_scale(figure, study, note)
     return figure
 

@@ -29,6 +29,7 @@ def forest(study: Study, tables: Tables) -> Figure:
     ]
     found: list[Interval] = [(row["t_low"], row["mean_difference"], row["t_high"]) for row in rows]
     margin = study.margin or math.nan
+    reported = [published.difference(study, row["variant"], row["against"]) for row in rows]
     columns = {
         "n": [str(row["n"]) for row in rows],
         "difference [95 %]": [difference(mean, low, high, margin) for low, mean, high in found],
@@ -42,12 +43,11 @@ def forest(study: Study, tables: Tables) -> Figure:
     axes.axvline(0, color="black", linewidth=1.2, zorder=1)
     if study.margin:
         axes.axvspan(-margin, margin, color="#E8E8E8", linewidth=0, zorder=0)
-    for y, (row, own, ends) in enumerate(zip(rows, pairs, found, strict=True)):
+    for y, (row, own, ends, value) in enumerate(zip(rows, pairs, found, reported, strict=True)):
         _row(axes, y, own, ends, limits, style.colour_of(study, row["variant"]), is_decided(row))
-        reported = published.difference(study, row["variant"], row["against"])
-        if math.isfinite(reported):
-            text = f"\N{WHITE DIAMOND} {points(reported)}"
-            style.point_or_arrow(axes, reported, y - 0.3, limits, text, **style.PUBLISHED | {"s": 34})
+        if math.isfinite(value):
+            text = f"\N{WHITE DIAMOND} {points(value)}"
+            style.point_or_arrow(axes, value, y - 0.3, limits, text, **style.PUBLISHED | {"s": 34})
     label = f"difference in {study.evaluated} accuracy, {endpoint(study, study.endpoint)} (points)"
     axes.set(xlim=limits, xlabel=style.wrapped(label, 2.9, 10))
     style.few_ticks(axes.xaxis)
@@ -55,7 +55,9 @@ def forest(study: Study, tables: Tables) -> Figure:
         figure,
         study,
         "circle: mean of the pairs with its 95 % t interval (filled: significant after Holm's correction, with 3 pairs or more) · "
-        "small points: the pairs of equal seed · open diamond: published, single runs · arrow, triangle: off the axis"
+        "small points: the pairs of equal seed"
+        + (" · open diamond: published, single runs" if any(map(math.isfinite, reported)) else "")
+        + _beyond(limits, [*reported, *np.ravel(found), *pd.concat(pairs)])
         + (f" · band: differences of at most {margin:g} points, too small to matter" if study.margin else ""),
     )
     return figure
@@ -84,12 +86,18 @@ def final_accuracy(study: Study, tables: Tables) -> Figure:
         _row(axes, y, own, found[name], limits, style.colour_of(study, name))
     axes.set(xlim=limits, xlabel=style.wrapped(f"{study.evaluated} accuracy, {endpoint(study, primary)} (%)", 3.0, 10))
     style.few_ticks(axes.xaxis)
-    note = "small points: seeds · large: their mean with its 95 % t interval · arrow, triangle: off the axis"
+    note = "small points: seeds · large: their mean with its 95 % t interval"
+    note += _beyond(limits, [*np.ravel(list(found.values())), *pd.concat(values)])
     note += " · published: one run, best epoch" if "published" in columns else ""
     if not tables.test_set.is_balanced:
         note += f" · chance: {percent(tables.test_set.chance)}, the share of the largest class"
     style.note_scale(figure, study, note)
     return figure
+
+
+def _beyond(limits: tuple[float, float], shown: Iterable[float]) -> str:
+    """What the note says of arrows and triangles, where one is drawn."""
+    return " · arrow, triangle: off the axis" if any(value < limits[0] or value > limits[1] for value in shown) else ""
 
 
 def _rows(labels: list[str], columns: Mapping[str, Iterable[str]]) -> tuple[Figure, Axes]:

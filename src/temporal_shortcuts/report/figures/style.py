@@ -214,15 +214,25 @@ def lines_of(labels: Iterable[str]) -> int:
 
 
 def span(extents: Iterable[tuple[float, float]], reach: float = 4.0) -> tuple[float, float]:
-    """Limits of an axis for (low, high) pairs, without those that go `reach` times as far from the median as most do."""
+    """Limits of an axis for (low, high) pairs, without those that go `reach` times as far from the median as most do.
+
+    They are kept, too, where the axis with all of them is less than half as long again.
+    """
     pairs = list(extents)
     middle = statistics.median(value for pair in pairs for value in pair)
     far = [max(abs(low - middle), abs(high - middle)) for low, high in pairs]
     limit = reach * max(statistics.median(far), 1e-9)
     kept = [pair for pair, distance in zip(pairs, far, strict=True) if distance <= limit]
-    low, high = min(pair[0] for pair in kept), max(pair[1] for pair in kept)
+    low, high = _hull(kept)
+    lowest, highest = _hull(pairs)
+    if highest - lowest < 1.5 * (high - low):
+        low, high = lowest, highest
     margin = 0.06 * (high - low)
     return at_least(low - margin, high + margin)
+
+
+def _hull(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    return min(low for low, _ in pairs), max(high for _, high in pairs)
 
 
 def few_ticks(axis: Axis, most: int = 5) -> None:
