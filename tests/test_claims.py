@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import optimize, special, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 from synthetic import made_study, tabulated
@@ -330,8 +330,16 @@ def test_columns_text_and_bytes() -> None:
 # An independent recomputation --------------------------------------------------------------------------------------------
 
 
-def recomputed(claims: list[dict[str, Any]], values: dict[str, dict[int, float]], floor: float) -> list[str]:
-    """The verdicts by numpy and scipy alone: intervals at a level that rises until no claim is decided any more."""
+def recomputed(
+    claims: list[dict[str, Any]],
+    values: dict[str, dict[int, float]],
+    floor: float,
+    prior: tuple[float, float] = (0.0, 0.0),
+) -> list[str]:
+    """The verdicts by numpy and scipy alone: intervals at a level that rises until no claim is decided any more.
+
+    `prior` is what is known of the variances: degrees of freedom and variance.
+    """
 
     def interval(claim: dict[str, Any], level: float) -> Any:
         others = claim.get("among") or [claim.get("than")]
@@ -339,10 +347,12 @@ def recomputed(claims: list[dict[str, Any]], values: dict[str, dict[int, float]]
         seeds = sorted(set(own).intersection(*(values[other] for other in others if other)))
         for other in others:
             d = np.array([own[seed] - (values[other][seed] if other else 100 * claim["threshold"]) for seed in seeds])
-            error = max(np.std(d, ddof=1), floor) / np.sqrt(len(d))
+            df = prior[0] + len(d) - 1
+            variance = (prior[0] * prior[1] + (len(d) - 1) * max(np.std(d, ddof=1), floor) ** 2) / df
+            error = np.sqrt(variance / len(d))
             tails = level / 2, level / 2 / len(others)
-            ends.append([np.mean(d) - stats.t.isf(tails[0], len(d) - 1) * error])
-            ends[-1].append(np.mean(d) + stats.t.isf(tails[1], len(d) - 1) * error)
+            ends.append([np.mean(d) - stats.t.isf(tails[0], df) * error])
+            ends[-1].append(np.mean(d) + stats.t.isf(tails[1], df) * error)
         return np.min(ends, axis=0)
 
     weights, found = [1.0] * len(claims), [""] * len(claims)
@@ -366,6 +376,22 @@ def recomputed(claims: list[dict[str, Any]], values: dict[str, dict[int, float]]
             weights[index] = float(not (signed and (math.isnan(margin) or within)))
         if weights == before:
             return [verdict or "undecided" for verdict in found]
+
+
+def common_variance(variances: np.ndarray, df: float) -> tuple[float, float]:
+    """(d0, s0^2) of arms with df degrees of freedom each, as docs/statistics.md says: Smyth's moments, d0 limited."""
+
+    def half_of(excess: float) -> float:
+        return float(optimize.brentq(lambda half: special.polygamma(1, half) - excess, 1e-6, 1e6, xtol=1e-13))
+
+    arms, e = len(variances), np.log(variances) - special.digamma(df / 2) + np.log(df / 2)
+    by_chance = special.polygamma(1, df / 2)
+    excess = e.var(ddof=1) - by_chance
+    assert excess > 0, "where spreads look alike there is more to do"
+    error = np.sqrt(2 * e.var(ddof=1) ** 2 / (arms - 1) + special.polygamma(3, df / 2) / arms)
+    lent = min(2 * half_of(excess + stats.norm.isf(0.01) * error), 4, (arms - 3) / 2)
+    half = half_of(excess)
+    return lent * np.clip((lent - 0.4) / 0.8, 0, 1), float(np.exp(e.mean() + special.digamma(half) - np.log(half)))
 
 
 @pytest.mark.parametrize("margin", [None, 0.3, 1.0])
@@ -413,7 +439,16 @@ def test_every_committed_verdict_agrees_with_the_recomputation(study: Path) -> N
         claim |= {key: f"{endpoint}/{claim[key]}" for key in ("variant", "than") if key in claim}
         if "among" in claim:
             claim["among"] = [f"{endpoint}/{name}" for name in claim["among"]]
-    assert recomputed(family, joined, 100 / sidecar["test_images"]) == claims["verdict"].tolist()
+    floor, prior = 100 / sidecar["test_images"], (0.0, 0.0)
+    if declared.get("variances") == "moderated":  # every claim is one of the comparisons here, and at their endpoint
+        (endpoint,) = set(claims["endpoint"])
+        arms = {frozenset((name, one["against"])) for name, one in declared["variants"].items() if one["against"]}
+        assert {frozenset((claim["variant"], claim["than"])) for claim in declared["claims"]} <= arms
+        columns = pd.DataFrame(by_endpoint[endpoint])
+        spread = [columns[a].sub(columns[b]).std() for a, b in map(sorted, arms)]
+        prior = common_variance(np.maximum(spread, floor) ** 2, len(columns) - 1)
+        assert claims["df"].tolist() == pytest.approx([prior[0] + len(columns) - 1] * len(claims), rel=1e-4)
+    assert recomputed(family, joined, floor, prior) == claims["verdict"].tolist()
 
 
 # Simulations ----------------------------------------------------------------------------------------------------------
