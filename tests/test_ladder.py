@@ -137,7 +137,15 @@ def test_rungs_are_compared_where_one_thing_alone_is_another(tmp_path: Path) -> 
 
     declared = yaml.safe_load((ROOT / "studies" / "ladder.yaml").read_text())
     decide, wide, width8, width16, full, width32 = rungs(ROOT / "studies" / "ladder.yaml")
-    pairs = [(decide, width8), (width8, full), (width16, full), (decide, full), (width8, width16), (full, width32), (decide, wide)]
+    pairs = [
+        (decide, width8),
+        (width8, full),
+        (width16, full),
+        (decide, full),
+        (width8, width16),
+        (full, width32),
+        (decide, wide),
+    ]
     steps = [one.step(two, "batch_res") for one, two in pairs]
     assert [step and step.setting for step in steps] == ["images", "width", "epochs", None, None, "width", "width"]
     assert [step.beside for step in steps if step][:2] == ["", "instruction_set avx2 to avx512"]
