@@ -315,6 +315,8 @@ def test_every_finished_study_and_the_front_page_are_brought_up_to_date_without_
     (clone.folder / "README.md").write_text("an old number")
     for path in (clone.folder / "README.md", clone.folder / "README.in.md"):
         os.utime(path, (1_600_000_000, 1_600_000_000))  # of one age, and older than what is made of it
+    for table in clone.results.glob("*.csv"):
+        table.unlink()  # as where a job failed: what is shown of them is made in the same go
     command = [*SNAKEMAKE, "--cores", "2"]
     status, said = clone.attempt(*command, "tables")
     assert status == 0, said

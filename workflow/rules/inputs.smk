@@ -182,8 +182,9 @@ def chosen_by(name):
 
 
 def has_tables(name):
-    """Not so in an archive of another study."""
-    return any(Path(RESULTS, name).glob("*.csv"))
+    """Or gets them, of its records; not so in an archive of another study."""
+    made = bool(rungs()) if name == "ladder" else name in finished()
+    return made or any(Path(RESULTS, name).glob("*.csv"))
 
 
 def targets():
