@@ -326,6 +326,13 @@ def test_every_finished_study_and_the_front_page_are_brought_up_to_date_without_
     assert not (clone.folder / "results" / "other").exists(), "it has no records"
     status, said = clone.attempt(*command, "-n", "tables")
     assert "Nothing to be done" in said
+    page = (clone.folder / "README.md").read_bytes()
+    (clone.folder / "README.in.md").write_text(text.replace("tiny", "tini"))
+    status, said = clone.attempt(*command, "tables")
+    assert status == 1
+    assert "README.in.md, line 1: there are no tables of a study 'tini' in results (did you mean 'tiny'?)" in said
+    assert (clone.folder / "README.md").read_bytes() == page, "a slip deletes nothing"
+    (clone.folder / "README.in.md").unlink()
     status, said = clone.attempt(*command, "-n", "other/lr_0.1", "tiny/lr_0.1")
     assert re.search(r"^segment +1$", said, re.MULTILINE), said
     next((clone.results / "records").glob("lr_0.1/*.csv")).unlink()

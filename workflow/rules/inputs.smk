@@ -172,19 +172,13 @@ def everything():
     STUDIES.check()
     shown = [path for name in finished() for path in all_of(name)]
     chosen = [path for name in finished() for path in chosen_by(name)]
-    pages = [text.replace(".in.md", ".md") for text in FRONT_TEXTS if all(map(has_tables, named_in(Path(text))))]
+    pages = [text.replace(".in.md", ".md") for text in FRONT_TEXTS]
     return [*shown, *chosen, *(LADDER if rungs() else []), *pages]
 
 
 def chosen_by(name):
     """The file of the study that confirms this one; results that are put elsewhere choose nothing."""
     return [path for path, exploring in EXPLORING.items() if exploring == name and RESULTS == "results"]
-
-
-def has_tables(name):
-    """Or gets them, of its records; not so in an archive of another study."""
-    made = bool(rungs()) if name == "ladder" else name in finished()
-    return made or any(Path(RESULTS, name).glob("*.csv"))
 
 
 def targets():

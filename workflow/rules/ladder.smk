@@ -14,7 +14,7 @@ rule gather:
         sources=told(ladder_from),
         ladder=str(ladders.FILE),
     output:
-        LADDER,
+        update(LADDER),  # else a slip in the text would delete them
     log:
         f"{WORK}/logs/ladder.log",
     localrule: True

@@ -43,7 +43,7 @@ rule write_readme:
         figures=f"{RESULTS}/{{study}}/figures",
         study=f"{RESULTS}/{{study}}/study.json",
     output:
-        f"{RESULTS}/{{study}}/README.md",
+        update(f"{RESULTS}/{{study}}/README.md"),
     log:
         f"{WORK}/logs/readme/{{study}}.log",
     localrule: True
@@ -68,7 +68,7 @@ rule front_page:
         code("report/prose.py", "report/numbers.py", "study/outputs.py"),
         text="README{language}.in.md",
     output:
-        "README{language}.md",
+        update("README{language}.md"),  # else a slip in the text would delete the page
     log:
         f"{WORK}/logs/front_page/README{{language}}.log",
     wildcard_constraints:
