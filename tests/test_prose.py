@@ -16,6 +16,7 @@ from temporal_shortcuts.report import numbers, prose
 TEXTS = [*ROOT.glob("README*.in.md"), *(path for path in (ROOT / "studies").glob("*.md"))]
 BY_HAND = {"0.05", "0.01", "0.001", "0.1", "3.11", "0.30", "0.2", "0.02", "0.5"}
 """Settings and versions that people may type; a result is inserted."""
+ROW = "'decide', 'comparisons', 'mean_difference', 't_low', 't_high'"
 
 
 @pytest.fixture
@@ -59,9 +60,21 @@ def test_numbers_are_those_of_the_tables(results):
         'verdict("decide", "batch_res_late_gain", "contradicted")': "contradicted",
         'count("decide", "comparisons", 2, endpoint="best", null_arm="True")': "2",
         'value("decide", "claims", "n", 0, id="lr_0.01_best")': "6",
+        f"estimate({ROW}, 'lower', variant='batch_res_late', endpoint='averaged')": shown,
+        f"estimate({ROW}, 'equivalent', variant='one_bit', endpoint='averaged')": "+0.01 [\N{MINUS SIGN}0.11, +0.12]",
     }
     for call, said in calls.items():
         assert filled(f"a {{{{ {call} }}}} b", results) == f"a {said.replace(' ', chr(160))} b"
+
+
+def test_the_margin_of_a_rows_own_study_counts(results):
+    """The ladder's tables hold rows of many studies, and it has no margin itself."""
+    rows = pd.DataFrame({"study": ["decide", "nowhere"], "mean": 0.0, "low": -0.2, "high": 0.2})
+    (results / "ladder").mkdir()
+    rows.to_csv(results / "ladder" / "ladder.csv", index=False)
+    call = "estimate('ladder', 'ladder', 'mean', 'low', 'high', 'equivalent', study='{}')"
+    assert "[" in filled(f"{{{{ {call.format('decide')} }}}}", results)
+    assert "is expected to be equivalent, but it is" in refused(call.format("nowhere"), results)
 
 
 def test_a_number_cannot_go_stale(results, capsys):
@@ -81,7 +94,7 @@ def test_a_number_cannot_go_stale(results, capsys):
         assert run_program("front_page", "--results", results, source) == status
         assert "scores\n0.75 points below" in page.read_text()
     said = capsys.readouterr().err
-    assert f"{source}, line 4: batch_res_late of decide is expected to be lower by averaged, but it is +0.75" in said
+    assert f"{source}, line 4: batch_res_late of decide by averaged is expected to be lower, but it is +0.75" in said
     assert f"The sentence: “Late batch_res scores {call} points below the baseline.”" in said
     assert said.count("\n") == 1
 
@@ -97,7 +110,14 @@ def test_a_number_cannot_go_stale(results, capsys):
         ('difference("decide", "batch_res_late", "averagd")', "no endpoint 'averagd' (did you mean 'averaged'?)"),
         ('difference("decide", "batch_res_late", "averaged", "lowr")', "lower, higher, open, equivalent, not 'lowr'"),
         ('difference("decide", "batch_res_late", "averaged", "equivalent")', "but it is \N{MINUS SIGN}0.68"),
-        ('difference("decide", "noise_late", "re_estimated", "lower")', "expected to be lower by re_estimated"),
+        (
+            'difference("decide", "noise_late", "re_estimated", "lower")',
+            "by re_estimated is expected to be lower, but it is",
+        ),
+        (
+            f"estimate({ROW}, 'higher', variant='noise_late', endpoint='averaged')",
+            "of decide with variant noise_late and endpoint averaged is expected to be higher, but it is \N{MINUS SIGN}0",
+        ),
         ('verdict("decide", "batch_res_late_gai", "supported")', "(did you mean 'batch_res_late_gain'?)"),
         ('verdict("decide", "batch_res_late_gain", "supported")', "but it is contradicted"),
         ('value("decide", "summry", "n")', "no table 'summry' (did you mean 'summary'?)"),

@@ -157,9 +157,13 @@ class Numbers:
         number = self._number(study, table, column, **where)
         return f"{number:+.{decimals}f}".replace("-", numbers.MINUS) if sign else numbers.plain(number, decimals)
 
-    def estimate(self, study: str, table: str, column: str, low: str, high: str, /, **where: str) -> str:
-        """Three numbers of one row, with signs: +1.13 [+0.61, +1.64]."""
-        return numbers.difference(*(self._number(study, table, name, **where) for name in (column, low, high)))
+    def estimate(
+        self, study: str, table: str, column: str, low: str, high: str, expected: str | None = None, /, **where: str
+    ) -> str:
+        """Three numbers of one row, with signs: +1.13 [+0.61, +1.64]; of a row that names a study, by that study's margin."""
+        found = tuple(self._number(study, table, name, **where) for name in (column, low, high))
+        self._check(found, expected, where.get("study", study), f"{column} of {study} with {_said(where)}")
+        return numbers.difference(*found)
 
     def count(self, study: str, table: str, expected: int | None = None, /, **where: str) -> str:
         """How many rows have these values, or numbers on this side: count("explore", "comparisons", 3, p_holm="<= 0.05")."""
@@ -175,15 +179,21 @@ class Numbers:
     def _difference(self, study: str, variant: str, endpoint: str, expected: str | None) -> tuple[float, float, float]:
         (row,) = self._one(study, "comparisons", variant=variant, endpoint=endpoint)
         mean, low, high = (_float(row[key]) for key in ("mean_difference", "t_low", "t_high"))
-        if expected is not None:
-            if expected not in EXPECTED:
-                raise UserError(f"a difference is expected to be {', '.join(EXPECTED)}, not {expected!r}.")
-            margin = json.loads((self._folder(study) / "study.json").read_text(encoding="utf-8")).get("margin") or 0.0
-            holds = {"lower": high < 0, "higher": low > 0, "open": low <= 0 <= high}
-            if not (holds | {"equivalent": -margin < low and high < margin})[expected]:
-                found = numbers.difference(mean, low, high)
-                raise UserError(f"{variant} of {study} is expected to be {expected} by {endpoint}, but it is {found}.")
+        self._check((mean, low, high), expected, study, f"{variant} of {study} by {endpoint}")
         return mean, low, high
+
+    def _check(self, found: tuple[float, ...], expected: str | None, study: str, what: str) -> None:
+        """Raises `UserError` where a mean with its interval is not what the sentence rests on, by the margin of this study."""
+        if expected is None:
+            return
+        if expected not in EXPECTED:
+            raise UserError(f"a difference is expected to be {', '.join(EXPECTED)}, not {expected!r}.")
+        _, low, high = found
+        asked = self._results / study / "study.json"
+        margin = (json.loads(asked.read_text(encoding="utf-8")).get("margin") if asked.is_file() else None) or 0.0
+        holds = {"lower": high < 0, "higher": low > 0, "open": low <= 0 <= high}
+        if not (holds | {"equivalent": -margin < low and high < margin})[expected]:
+            raise UserError(f"{what} is expected to be {expected}, but it is {numbers.difference(*found)}.")
 
     def _claim(self, study: str, claim: str, expected: str) -> Row:
         (row,) = self._one(study, "claims", id=claim)
