@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from functools import partial
@@ -20,7 +21,7 @@ from synthetic import ROOT, SMALL, merged, run_program, tabulated
 from temporal_shortcuts.analysis import ladder as ladders
 from temporal_shortcuts.catalogue import catalogue
 from temporal_shortcuts.networks.parts.cost import training_flop
-from temporal_shortcuts.report.figures.ladder import effect
+from temporal_shortcuts.report.figures.ladder import LINES, effect
 from temporal_shortcuts.report.figures.style import style
 from temporal_shortcuts.study.ladder import FILES, Step, read_ladder
 
@@ -195,6 +196,24 @@ def test_the_figure_shows_what_is_not_finished_and_both_readings(whole: Path) ->
     marks = sorted(float(place) for one in drawn for _, place in one.get_offsets())
     own = table[(table["study"] == "width2") & (table["kind"] == "batch_res") & (table["endpoint"] != "mismatch")]
     assert marks == pytest.approx(sorted(own["mean_difference"]))
+
+
+def test_the_marks_of_a_width_stand_around_it_whatever_else_runs_at_another() -> None:
+    scales = [(8, 10_000), (8, 50_000), (16, 50_000), (32, 10_000)]
+    rows = [
+        {"kind": "batch_res", "width": width, "images": images, "epochs": 50, "endpoint": endpoint}
+        | {"mean_difference": 0.0, "t_low": -1.0, "t_high": 1.0}
+        for width, images in scales
+        for endpoint in LINES
+    ]
+    with style():
+        panel = effect(pd.DataFrame(rows), []).axes[0]
+    places = [float(x) for one in panel.collections if isinstance(one, PathCollection) for x, _ in one.get_offsets()]
+    around = {width: [x for x in places if abs(x - math.log2(width)) < 0.5] for width in (8, 16, 32)}
+    assert {width: len(found) for width, found in around.items()} == {8: 4, 16: 2, 32: 2}
+    for width, found in around.items():
+        assert sum(found) / len(found) == pytest.approx(math.log2(width))
+        assert len({round(x, 6) for x in found}) == len(found)
 
 
 @pytest.mark.parametrize(

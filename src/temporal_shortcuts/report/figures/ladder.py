@@ -33,11 +33,10 @@ def effect(table: pd.DataFrame, published: Sequence[Run], pending: Sequence[str]
     for axes, kind in zip(grid, kinds, strict=True):
         axes.axhline(0, color="black", linewidth=1.2, zorder=1)
         axes.grid(axis="x", visible=False)
-        slots = list(product(reversed(curves), LINES))  # the readings of a rung stand together
-        for slot, (curve, endpoint) in enumerate(slots):
-            of_curve = (rows["images"] == curve[0]) & (rows["epochs"] == curve[1])
-            own = rows[of_curve & (rows["kind"] == kind) & (rows["endpoint"] == endpoint)]
-            at = own["doublings"] + STEP * (slot - (len(slots) - 1) / 2)
+        shown = rows[rows["kind"] == kind]
+        for curve, endpoint in product(reversed(curves), LINES):
+            own = shown[_of_curve(shown, curve) & (shown["endpoint"] == endpoint)]
+            at = [_beside(shown[shown["doublings"] == width], curves, curve, endpoint) for width in own["doublings"]]
             colour = style.shaded(style.COLOURS.get(kind, style.COLOURS["other"]), curves[curve]["shade"])
             face = colour if endpoint == "averaged" else "white"
             mark = {"marker": curves[curve]["marker"], "s": 44, "facecolors": face, "edgecolors": colour}
@@ -61,7 +60,18 @@ def effect(table: pd.DataFrame, published: Sequence[Run], pending: Sequence[str]
     return figure
 
 
-Curves = dict[tuple[int, int], dict[str, Any]]
+Curve = tuple[int, int]
+Curves = dict[Curve, dict[str, Any]]
+
+
+def _of_curve(rows: pd.DataFrame, curve: Curve) -> pd.Series:
+    return (rows["images"] == curve[0]) & (rows["epochs"] == curve[1])
+
+
+def _beside(rows: pd.DataFrame, curves: Curves, curve: Curve, endpoint: str) -> float:
+    """Where a mark stands, in doublings: those of one width side by side around it, the readings of a rung together."""
+    slots = [slot for slot in product(reversed(curves), LINES) if _of_curve(rows, slot[0]).any()]
+    return float(rows["doublings"].iloc[0]) + STEP * (slots.index((curve, endpoint)) - (len(slots) - 1) / 2)
 
 
 def _curves(rows: pd.DataFrame) -> Curves:
